@@ -1,0 +1,89 @@
+"""What this machine is: recorded with every measurement."""
+
+from __future__ import annotations
+
+import os
+import platform
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from workbench.records import Machine
+
+ISA: tuple[str, ...] = (
+    *("avx", "avx2", "avx512f", "avx512_vnni", "avx_vnni", "avx512_bf16", "avx512_fp16"),
+    *("amx_int8", "amx_bf16", "amx_tile", "asimddp", "i8mm", "bf16", "sve", "sve2"),
+)
+"""Flags of /proc/cpuinfo that change the speed or the numbers of inference."""
+
+PACKAGES = ("workbench", "onnxruntime", "onnx", "torch", "transformers", "optimum-onnx", "numpy")
+
+
+def machine() -> Machine:
+    """This machine, with its load at this moment."""
+    import psutil
+
+    cpu, flags = _cpu()
+    return Machine(
+        cpu=cpu,
+        isa=tuple(flag for flag in ISA if flag in flags),
+        cores=_cores(),
+        memory_bytes=psutil.virtual_memory().total,
+        gpu=_gpu(),
+        system=f"{platform.system()} {platform.release()} {platform.machine()}",
+        python=platform.python_version(),
+        versions={name: found for name in PACKAGES if (found := installed(name))},
+        load_average=round(os.getloadavg()[0], 2),
+        governor=_read("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"),
+    )
+
+
+def has_int8_dot(isa: tuple[str, ...]) -> bool:
+    """Whether the CPU multiplies int8 without saturating in between (VNNI, AMX or Arm's dot)."""
+    return bool({"avx512_vnni", "avx_vnni", "amx_int8", "asimddp", "i8mm"} & set(isa))
+
+
+def installed(package: str) -> str | None:
+    """Version of an installed package, or none."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _cores() -> int:
+    """Cores that this process may use; a container may allow fewer than the machine has."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+@cache
+def _cpu() -> tuple[str, frozenset[str]]:
+    info: dict[str, str] = {}
+    for line in (_read("/proc/cpuinfo") or "").splitlines():
+        key, _, value = line.partition(":")
+        info.setdefault(key.strip(), value.strip())
+    name = info.get("model name") or platform.processor() or platform.machine()
+    family = (
+        f" (family {info['cpu family']}, model {info['model']})" if "cpu family" in info else ""
+    )
+    return name + family, frozenset((info.get("flags") or info.get("Features") or "").split())
+
+
+@cache
+def _gpu() -> str | None:
+    name = next(Path("/proc/driver/nvidia/gpus").glob("*/information"), None)
+    if name is None:
+        return None
+    for line in name.read_text().splitlines():
+        if line.startswith("Model:"):
+            return line.partition(":")[2].strip()
+    return None
+
+
+def _read(path: str) -> str | None:
+    try:
+        return Path(path).read_text().strip()
+    except OSError:
+        return None

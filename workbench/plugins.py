@@ -1,0 +1,114 @@
+"""The folder is the registry: a module in a plug-in folder is found by being there.
+
+A module whose name starts with an underscore is a helper, not a plug-in. Entry points of the group
+of the same name (``workbench.steps``, ``workbench.tasks``) add those of other packages.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import importlib
+import pkgutil
+from collections.abc import Iterable
+from functools import cache
+from importlib.metadata import entry_points
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from workbench.errors import InputError
+
+
+class Plugin(BaseModel):
+    """Base of steps and tasks: the fields are the options, and thereby the YAML schema."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @classmethod
+    def title(cls) -> str:
+        """First line of the class's docstring."""
+        return (cls.__doc__ or "").strip().splitlines()[0]
+
+
+@cache
+def plugins(package: str, base: type[Plugin]) -> dict[str, type[Any]]:
+    """All subclasses of ``base`` in the modules of ``package`` and in its entry points, by name."""
+    folder = importlib.import_module(package)
+    modules = [
+        importlib.import_module(f"{package}.{info.name}")
+        for info in pkgutil.iter_modules(folder.__path__)
+        if not info.name.startswith("_")
+    ]
+    found = {
+        item.name: item  # type: ignore[attr-defined]
+        for module in modules
+        for item in vars(module).values()
+        if isinstance(item, type) and issubclass(item, base) and item.__module__ == module.__name__
+    }
+    for entry in entry_points(group=package):
+        item = entry.load()
+        found[item.name] = item
+    return dict(sorted(found.items()))
+
+
+@cache
+def code_digest(plugin: type[Plugin]) -> str:
+    """SHA-256 of the plug-in's module and of its folder's helper modules.
+
+    A change of the code that makes a result is thereby a change of the result's key.
+    """
+    module = importlib.import_module(plugin.__module__)
+    return sources_digest(_sources(module))
+
+
+def sources_digest(paths: Iterable[Path]) -> str:
+    """SHA-256 over the contents of source files, in the given order."""
+    sha = hashlib.sha256()
+    for path in paths:
+        sha.update(path.read_bytes())
+    return sha.hexdigest()
+
+
+def _sources(module: ModuleType) -> list[Path]:
+    path = Path(module.__file__ or "")
+    return [path, *sorted(p for p in path.parent.glob("_*.py"))]
+
+
+def nearest(word: str, words: Iterable[str]) -> str | None:
+    """The word that is most likely meant, or none."""
+    close = difflib.get_close_matches(word, list(words), n=1, cutoff=0.5)
+    return close[0] if close else None
+
+
+def did_you_mean(word: str, words: Iterable[str]) -> str:
+    """``Did you mean 'x'?`` or the list of what there is; ready to be an error's hint."""
+    words = list(words)
+    close = nearest(word, words)
+    return f"Did you mean '{close}'?" if close else f"There is: {', '.join(words)}."
+
+
+def parse_options(plugin: type[Any], options: dict[str, Any], what: str) -> Any:
+    """Build a plug-in from its options.
+
+    Raises:
+        InputError: an option is unknown or wrong; the message names it and the nearest right one.
+    """
+    try:
+        return plugin.model_validate(options)
+    except ValidationError as error:
+        raise InputError(f"{what}: {explain(error, plugin)}") from error
+
+
+def explain(error: ValidationError, model: type[BaseModel]) -> str:
+    """One sentence about the first fault of a pydantic validation."""
+    first = error.errors()[0]
+    key = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        return f"unknown option '{key}'. {did_you_mean(key, model.model_fields)}"
+    if first["type"] == "missing":
+        return f"'{key}' is missing."
+    message = first["msg"].removeprefix("Value error, ")
+    return f"{key}: {message} (got {first['input']!r})." if key else f"{message}."
