@@ -136,6 +136,13 @@ def copy_artifact(artifact: Artifact, target: Path) -> None:
         staging.rename(target)
 
 
+def copy_side_files(source: Artifact, target: Path) -> None:
+    """Copy what belongs to a model but holds no weights: the tokenizer, and such."""
+    preprocess = source.manifest.preprocess
+    if preprocess is not None and preprocess.kind == "text":
+        shutil.copyfile(source.path / preprocess.tokenizer, target / preprocess.tokenizer)
+
+
 def write_atomic(path: Path, text: str) -> None:
     """Write a text file so that a reader sees the old content or the new, never a part.
 

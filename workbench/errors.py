@@ -10,8 +10,8 @@
     ├── MissingError      exit 4   a package, device or amount of memory is not on this machine
     └── CorruptError      exit 5   a stored file is not what was written
 
-Exit code 1 is no error: it says that a gate failed. A message is one sentence about what is wrong
-and, in ``hint``, one about how to mend it.
+Exit code 1 is no error: it says that a gate failed; 70 is a fault of the workbench itself. A
+message is one sentence about what is wrong and, in ``hint``, one about how to mend it.
 """
 
 from __future__ import annotations
@@ -29,6 +29,8 @@ class ExitCode(IntEnum):
     STEP = 3
     MISSING = 4
     CORRUPT = 5
+    INTERNAL = 70
+    INTERRUPTED = 130
 
 
 class WorkbenchError(Exception):

@@ -27,7 +27,7 @@ def machine() -> Machine:
     return Machine(
         cpu=cpu,
         isa=tuple(flag for flag in ISA if flag in flags),
-        cores=_cores(),
+        cores=allowed_cores(),
         memory_bytes=psutil.virtual_memory().total,
         gpu=_gpu(),
         system=f"{platform.system()} {platform.release()} {platform.machine()}",
@@ -51,7 +51,7 @@ def installed(package: str) -> str | None:
         return None
 
 
-def _cores() -> int:
+def allowed_cores() -> int:
     """Cores that this process may use; a container may allow fewer than the machine has."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))

@@ -159,6 +159,7 @@ class Account(Record):
     choices: dict[str, Any] = Field(default_factory=dict, description="What was chosen, and what.")
     bytes_before: dict[str, int] = Field(default_factory=dict, description="By part of the model.")
     bytes_after: dict[str, int] = Field(default_factory=dict)
+    parity: Parity | None = None
 
 
 class StepRecord(Record):
@@ -169,7 +170,6 @@ class StepRecord(Record):
     key: str
     seconds: float
     account: Account
-    parity: Parity | None = None
 
 
 class Manifest(Record):
@@ -270,6 +270,13 @@ class Latency(Record):
     speedup: Interval | None = Field(None, description="Baseline's p50 over this p50.")
     steady: bool = True
     samples_ms: tuple[float, ...] = ()
+
+
+class LatencyTable(Record):
+    """The latencies of artifacts that were measured side by side, by name."""
+
+    cells: dict[str, tuple[Latency, ...]]
+    skipped: tuple[Skipped, ...] = ()
 
 
 class Footprint(Record):

@@ -1,0 +1,64 @@
+"""Workbench: from a trained model to a small, proven, priced and packaged one.
+
+``load_recipe`` reads a recipe, ``run`` makes and measures its variants, ``load_run`` reads a run
+directory back. Importing this package pulls in neither torch nor onnx: what is heavy is imported
+when it is used.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from workbench.progress import Progress
+    from workbench.recipe import RecipeSource, load_recipe
+    from workbench.records import Run
+    from workbench.runner import load_run
+    from workbench.store import Store
+
+__all__ = ["load_recipe", "load_run", "run"]
+
+_WHERE = {"load_recipe": "workbench.recipe", "load_run": "workbench.runner"}
+
+
+def run(
+    recipe: RecipeSource,
+    *,
+    runs: Path = Path("runs"),
+    smoke: bool = False,
+    store: Store | None = None,
+    progress: Progress | None = None,
+) -> tuple[Run, Path]:
+    """Run a recipe: make, validate, measure and gate its variants, and write the run directory.
+
+    Args:
+        recipe: from :func:`load_recipe`.
+        runs: folder of run directories.
+        smoke: a quick way through everything on a tiny random model.
+        store: where artifacts are kept; none: the default store.
+        progress: is told how the work goes.
+
+    Returns:
+        The run and its directory.
+
+    Raises:
+        WorkbenchError: anything that stops the run; see :mod:`workbench.errors`.
+    """
+    from workbench.report import write_report
+    from workbench.resolve import resolve
+    from workbench.runner import Runner
+
+    runner = Runner(resolve(recipe, smoke=smoke), store, progress)
+    result = runner.run()
+    folder = runner.publish(result, runs)
+    write_report(result, folder)
+    return result, folder
+
+
+def __getattr__(name: str) -> Any:
+    if name in _WHERE:
+        import importlib
+
+        return getattr(importlib.import_module(_WHERE[name]), name)
+    raise AttributeError(f"module 'workbench' has no attribute '{name}'")

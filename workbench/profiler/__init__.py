@@ -1,0 +1,34 @@
+"""Measures ONNX models: latency side by side, size, memory, and where bytes and time go.
+
+The functions are loaded when they are asked for, so that the measuring process, which lives in
+this package too, stays small.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from workbench.profiler.explain import Explanation, explain
+    from workbench.profiler.footprint import measure_footprint
+    from workbench.profiler.graph import read_signature
+    from workbench.profiler.latency import measure_latency
+
+__all__ = ["Explanation", "explain", "measure_footprint", "measure_latency", "read_signature"]
+
+_HOMES = {
+    "Explanation": "explain",
+    "explain": "explain",
+    "measure_footprint": "footprint",
+    "measure_latency": "latency",
+    "read_signature": "graph",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    globals()[name] = value  # a module of the same name must not take the function's place
+    return value

@@ -1,0 +1,129 @@
+"""The parent's side of the worker: start it, follow its progress, and explain its death."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from workbench import errors
+from workbench.errors import MissingError, StepError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Feed = dict[str, NDArray[np.generic]]
+
+Message = dict[str, Any]
+WORKER = "workbench.profiler.worker"
+
+
+def run_worker(
+    spec: dict[str, Any], folder: Path, listen: Callable[[Message], None] = lambda message: None
+) -> dict[str, Any]:
+    """Do a job in a fresh process.
+
+    Args:
+        spec: the job, as ``worker.py`` reads it.
+        folder: an existing folder for the job's files.
+        listen: called with each message of progress.
+
+    Raises:
+        WorkbenchError: the error that the worker met.
+        MissingError: the worker was killed, most likely for lack of memory.
+        StepError: the worker crashed; the message says what it was doing.
+    """
+    spec_file, result_file = folder / "spec.json", folder / "result.json"
+    result_file.unlink(missing_ok=True)
+    spec_file.write_text(json.dumps(spec), encoding="utf-8")
+    command = [sys.executable, "-P", "-m", WORKER, str(spec_file), str(result_file)]
+    at = "starting"
+    with tempfile.TemporaryFile("w+") as noise:
+        process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=noise, text=True
+        )
+        try:
+            for line in process.stdout or ():
+                message = _message(line)
+                at = message.get("at", at)
+                listen(message)
+            code = process.wait()
+        finally:
+            if process.poll() is None:
+                process.kill()
+                process.wait()
+        noise.seek(0)
+        last_words = noise.read()[-2000:].strip().splitlines()[-1:]
+    if code != 0 or not result_file.is_file():
+        raise _death(code, at, last_words)
+    outcome = json.loads(result_file.read_text(encoding="utf-8"))
+    if "error" in outcome:
+        error = outcome["error"]
+        raise getattr(errors, error["kind"])(error["message"], hint=error["hint"])
+    result: dict[str, Any] = outcome["result"]
+    return result
+
+
+def save_feed(feed: Feed, file: Path) -> dict[str, Any]:
+    """Write inputs for the worker; returns what its specification says about them."""
+    import numpy as np
+
+    with file.open("wb") as target:
+        np.savez(target, **{str(index): array for index, array in enumerate(feed.values())})
+    return {"file": str(file), "names": list(feed)}
+
+
+def check_memory(model_bytes: int, what: str) -> None:
+    """Refuse what would not fit: loading takes up to three times the size of the files.
+
+    Raises:
+        MissingError: less memory is available; the message has the figures.
+    """
+    needed, available = 3 * model_bytes, available_memory()
+    if needed > available:
+        raise MissingError(
+            f"Measuring {what} needs about {needed / 1e9:.1f} GB of memory, "
+            f"and {available / 1e9:.1f} GB are available.",
+            hint="Measure fewer variants at a time, or on a larger machine.",
+        )
+
+
+def available_memory() -> int:
+    """Bytes that this process may still take; a container may allow less than the machine has."""
+    import psutil
+
+    available = int(psutil.virtual_memory().available)
+    try:
+        group = Path("/sys/fs/cgroup")
+        limit = int((group / "memory.max").read_text())
+        used = int((group / "memory.current").read_text())
+        counts = dict(line.split() for line in (group / "memory.stat").read_text().splitlines())
+        return min(available, limit - used + int(counts.get("inactive_file", 0)))
+    except (OSError, ValueError):  # no such group, or "max": no limit
+        return available
+
+
+def _message(line: str) -> Message:
+    try:
+        message = json.loads(line)
+    except ValueError:  # a library printed something
+        return {}
+    return message if isinstance(message, dict) else {}
+
+
+def _death(code: int, at: str, last_words: list[str]) -> errors.WorkbenchError:
+    if code == -signal.SIGKILL:
+        return MissingError(
+            f"The measuring process was killed while at {at}: the machine most likely ran out of "
+            "memory.",
+            hint="Measure smaller batches or fewer variants at a time.",
+        )
+    how = f"died of {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
+    said = f": {last_words[0]}" if last_words else ""
+    return StepError(f"The measuring process {how} while at {at}{said}.")

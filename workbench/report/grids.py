@@ -1,0 +1,277 @@
+"""What a report shows, as grids of text; how it looks is the renderers' business."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from workbench.records import (
+    Interval,
+    Latency,
+    Machine,
+    Measurement,
+    Outcome,
+    Quality,
+    Run,
+    Setting,
+    VariantResult,
+)
+
+NONE = "–"
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A titled table of text; ``notes`` stand below it."""
+
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    notes: tuple[str, ...] = ()
+
+
+def run_grids(run: Run) -> tuple[Grid, ...]:
+    """All grids of a run, in the order in which they are read."""
+    grids = [_summary(run), _latency(run), _steps(run), _worst(run), _gates(run)]
+    return tuple(grid for grid in grids if grid.rows)
+
+
+def bytes_text(size: float) -> str:
+    """A size in MB or kB, to three figures."""
+    if size >= 1e6:
+        return f"{size / 1e6:.1f} MB"
+    return f"{size / 1e3:.1f} kB"
+
+
+def interval_text(interval: Interval | None, digits: int = 3, sign: bool = False) -> str:
+    """``value [low, high]``."""
+    if interval is None:
+        return NONE
+    plus = "+" if sign else ""
+    return (
+        f"{interval.value:{plus}.{digits}f} "
+        f"[{interval.low:{plus}.{digits}f}, {interval.high:{plus}.{digits}f}]"
+    )
+
+
+def speedup_text(interval: Interval | None) -> str:
+    """``1.93× [1.90, 1.96]``."""
+    if interval is None:
+        return NONE
+    return f"{interval.value:.2f}× [{interval.low:.2f}, {interval.high:.2f}]"
+
+
+def percentiles_text(cell: Latency) -> str:
+    """``p50 / p95 / p99`` in ms; a percentile that too few samples support is a dash."""
+    values = (cell.p50_ms, cell.p95_ms, cell.p99_ms)
+    return " / ".join(NONE if v is None else ms_text(v.value) for v in values)
+
+
+def ms_text(value: float) -> str:
+    """Milliseconds to three figures."""
+    return f"{value:.2f}" if value < 10 else f"{value:.1f}" if value < 100 else f"{value:.0f}"
+
+
+def machine_text(machine: Machine) -> str:
+    """CPU, cores, instruction sets and the load."""
+    isa = [name for name in machine.isa if name not in ("avx", "avx512f")]
+    return (
+        f"{machine.cpu}, {machine.cores} cores, {', '.join(isa) or 'no vector extensions known'}; "
+        f"load {machine.load_average}; onnxruntime {machine.versions.get('onnxruntime', '?')}"
+    )
+
+
+def _summary(run: Run) -> Grid:
+    baseline = next(v for v in run.variants if v.baseline)
+    rows = [
+        _summary_row(variant, variant.measurement, baseline.measurement)
+        for variant in run.variants
+        if variant.measurement and baseline.measurement
+    ]
+    metric = next(
+        (
+            v.measurement.quality.metric
+            for v in run.variants
+            if v.measurement and v.measurement.quality
+        ),
+        "quality",
+    )
+    samples = [
+        v.measurement.quality for v in run.variants if v.measurement and v.measurement.quality
+    ]
+    notes = [f"Quality: {metric} on {samples[0].samples} samples of {run.task}."] if samples else []
+    notes.append("Brackets are 95 % intervals; Δ is paired with the baseline, sample by sample.")
+    notes.append(f"Speed-up: geometric mean of all cells. Machine: {machine_text(run.machine)}.")
+    skipped = {s for v in run.variants if v.measurement for s in v.measurement.skipped}
+    notes += sorted(f"Not measured: {s.name}: {s.reason}" for s in skipped)
+    return Grid(
+        title=f"{run.name} · {run.model}",
+        columns=(
+            "variant",
+            "size",
+            metric,
+            "Δ to baseline",
+            "closeness",
+            "speed-up",
+            "peak memory",
+            "load",
+        ),
+        rows=tuple(rows),
+        notes=tuple(notes),
+    )
+
+
+def _summary_row(variant: VariantResult, own: Measurement, base: Measurement) -> tuple[str, ...]:
+    footprint = own.footprint
+    ratio = footprint.size_bytes / base.footprint.size_bytes
+    size = bytes_text(footprint.size_bytes)
+    memory = footprint.peak_memory_bytes
+    load = footprint.load_ms
+    return (
+        variant.name + (" (baseline)" if variant.baseline else ""),
+        size if variant.baseline else f"{size} ({ratio:.0%})",
+        interval_text(own.quality.score if own.quality else None, 4),
+        interval_text(own.quality.difference if own.quality else None, 4, sign=True),
+        _closeness(own.quality),
+        "1" if variant.baseline else mean_speedup_text(own.latency),
+        NONE if memory is None else bytes_text(memory),
+        NONE if load is None else f"{ms_text(load.value)} ms",
+    )
+
+
+def _closeness(quality: Quality | None) -> str:
+    """The label-free figures that say most."""
+    if quality is None or not quality.agreement:
+        return NONE
+    shown = {
+        "cosine_mean": "cos {:.5f}",
+        "cosine_min": "min {:.5f}",
+        "label_agreement": "labels {:.1%}",
+        "nearest_neighbour": "neighbour {:.1%}",
+    }
+    parts = [
+        text.format(quality.agreement[name])
+        for name, text in shown.items()
+        if name in quality.agreement
+    ]
+    return ", ".join(parts) or NONE
+
+
+def mean_speedup_text(cells: Sequence[Latency]) -> str:
+    """Geometric mean of the cells' speed-ups with the range of the cells."""
+    ratios = [cell.speedup.value for cell in cells if cell.speedup]
+    if not ratios:
+        return NONE
+    product = 1.0
+    for ratio in ratios:
+        product *= ratio
+    mean = product ** (1 / len(ratios))
+    return (
+        f"{mean:.2f}×" if len(ratios) == 1 else f"{mean:.2f}× ({min(ratios):.2f}–{max(ratios):.2f})"
+    )
+
+
+def _latency(run: Run) -> Grid:
+    measured = [v for v in run.variants if v.measurement and v.measurement.latency]
+    settings: dict[Setting, None] = {}
+    cells: dict[tuple[str, Setting], Latency] = {}
+    for variant in measured:
+        assert variant.measurement
+        for cell in variant.measurement.latency:
+            settings.setdefault(cell.setting)
+            cells[variant.name, cell.setting] = cell
+    sequence = any(setting.sequence for setting in settings)
+    rows = []
+    for setting in settings:
+        for variant in measured:
+            cell = cells[variant.name, setting]
+            first = variant is measured[0]
+            name = str(setting) if first else ""
+            doubt = "" if cell.steady else " ~"
+            rows.append(
+                (
+                    name,
+                    variant.name,
+                    percentiles_text(cell) + doubt,
+                    "1" if variant.baseline else speedup_text(cell.speedup),
+                    str(cell.p50_ms.n),
+                )
+            )
+    notes = ["p95 is given from 20 samples on, p99 from 100."]
+    if any(not cell.steady for cell in cells.values()):
+        notes.append(
+            "~ the rounds disagree: the machine was busy, trust the ratio and not the time."
+        )
+    return Grid(
+        title="Latency, all variants interleaved in one process",
+        columns=(
+            "batch × sequence, threads" if sequence else "batch, threads",
+            "variant",
+            "p50 / p95 / p99 ms",
+            "speed-up",
+            "samples",
+        ),
+        rows=tuple(rows),
+        notes=tuple(notes),
+    )
+
+
+def _steps(run: Run) -> Grid:
+    rows = []
+    seen: set[str] = set()
+    for variant in run.variants:
+        for record in variant.lineage:
+            if record.key in seen:
+                continue
+            seen.add(record.key)
+            users = [v.name for v in run.variants if any(r.key == record.key for r in v.lineage)]
+            parity = record.account.parity
+            distance = NONE if parity is None else f"{parity.max_abs:.1e}"
+            rows.append(
+                (
+                    record.step,
+                    ", ".join(users),
+                    record.account.summary,
+                    distance,
+                    f"{record.seconds:.1f} s",
+                )
+            )
+    return Grid(
+        title="What each step did",
+        columns=("step", "variants", "account", "worst output difference", "took"),
+        rows=tuple(rows),
+    )
+
+
+def _worst(run: Run) -> Grid:
+    rows = tuple(
+        (variant.name, worst.sample, f"{worst.value:.4f}", worst.detail)
+        for variant in run.variants
+        if variant.measurement and variant.measurement.quality and not variant.baseline
+        for worst in variant.measurement.quality.worst[:3]
+    )
+    return Grid(
+        title="Samples that suffered most",
+        columns=("variant", "sample", "value", "detail"),
+        rows=rows,
+    )
+
+
+_MARKS = {
+    Outcome.PASS: "✓ pass",
+    Outcome.FAIL: "✗ FAIL",
+    Outcome.UNDECIDED: "? undecided",
+    Outcome.NOT_JUDGED: "· not judged",
+}
+
+
+def _gates(run: Run) -> Grid:
+    rows = tuple((_MARKS[v.outcome], v.variant, v.gate, v.reason) for v in run.verdicts)
+    undecided = any(v.outcome is Outcome.UNDECIDED for v in run.verdicts)
+    notes = ("Undecided: the interval spans the bound; more samples or rounds would tell.",)
+    return Grid(
+        title="Gates",
+        columns=("outcome", "variant", "gate", "why"),
+        rows=rows,
+        notes=notes if undecided else (),
+    )

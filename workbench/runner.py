@@ -1,0 +1,457 @@
+"""The runner: from a resolved recipe to a run directory, doing each thing once.
+
+Variants share what they have in common through keys: a step's key is the digest of its parent's
+key, its name, options and code, the data and the instruction sets it depends on, and the versions
+of the libraries. What the store has under a key is not made again: caching and resuming in one.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property, partial
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import workbench.artifact
+import workbench.onnx_file
+import workbench.preprocess
+import workbench.profiler
+import workbench.runtime
+import workbench.validate
+from workbench.artifact import (
+    MANIFEST,
+    Artifact,
+    copy_artifact,
+    digest,
+    open_artifact,
+    write_atomic,
+)
+from workbench.errors import CorruptError, InputError
+from workbench.gates import judge
+from workbench.machine import machine
+from workbench.plugins import code_digest, sources_digest
+from workbench.profiler import measure_footprint, measure_latency
+from workbench.progress import Progress, Work
+from workbench.records import (
+    Footprint,
+    LatencyTable,
+    Machine,
+    Manifest,
+    Measurement,
+    Outcome,
+    Quality,
+    Run,
+    StepRecord,
+    VariantResult,
+    Verdict,
+)
+from workbench.resolve import Resolved
+from workbench.steps import Step, StepContext
+from workbench.store import Store
+from workbench.validate import validate
+
+if TYPE_CHECKING:
+    import numpy as np
+
+RUN_FILE = "run.json"
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class Node:
+    """One artifact to be: the chain of steps that leads to it, as keys."""
+
+    key: str
+    step: Step | None
+    parent: Node | None
+
+    @property
+    def label(self) -> str:
+        """What is shown while it is made."""
+        return self.step.name if self.step else "model"
+
+
+class Runner:
+    """Runs one resolved recipe on one store."""
+
+    def __init__(
+        self, resolved: Resolved, store: Store | None = None, progress: Progress | None = None
+    ) -> None:
+        self.resolved = resolved
+        self.store = store or Store()
+        self.progress = progress or Progress()
+        self.machine: Machine = machine()
+        self._artifacts: dict[str, Artifact] = {}
+        self._finished: dict[str, Artifact] = {}
+
+    # --- the tree of keys ----------------------------------------------------------------------
+
+    @cached_property
+    def root(self) -> Node:
+        """The model as it came."""
+        return Node(digest({"model": self.resolved.model.key(), **self._base}), None, None)
+
+    @cached_property
+    def leaves(self) -> dict[str, Node]:
+        """The node of each variant."""
+        leaves = {}
+        for name, chain in self.resolved.chains.items():
+            node = self.root
+            for step in chain:
+                node = Node(self._step_key(node.key, step), step, node)
+            leaves[name] = node
+        return leaves
+
+    @cached_property
+    def _base(self) -> dict[str, Any]:
+        """What every artifact depends on: library versions and the code all steps share."""
+        shared = (workbench.artifact, workbench.onnx_file, workbench.runtime, workbench.validate)
+        return {
+            "versions": {
+                name: found for name, found in self.machine.versions.items() if name != "workbench"
+            },
+            "code": sources_digest(Path(module.__file__ or "") for module in shared),
+        }
+
+    def _step_key(self, parent: str, step: Step) -> str:
+        return digest(
+            {
+                "parent": parent,
+                "step": step.name,
+                "options": step.model_dump(mode="json"),
+                "code": code_digest(type(step)),
+                "data": self.resolved.task.digest if step.uses_data else None,
+                "isa": self.machine.isa if step.uses_machine else None,
+                **self._base,
+            }
+        )
+
+    # --- the work ------------------------------------------------------------------------------
+
+    def run(self) -> Run:
+        """Make, validate, evaluate and profile all variants and judge the gates.
+
+        Raises:
+            WorkbenchError: anything that stops the run; what was finished before stays stored.
+        """
+        began = time.monotonic()
+        self.progress.plan(list(self._plan()))
+        root = self._artifact(self.root)
+        if root.manifest.signature.inputs:
+            self.resolved.task.check(root)
+        artifacts = {name: self._artifact(node) for name, node in self.leaves.items()}
+        qualities = self._qualities(artifacts)
+        footprints = {
+            name: self._work(f"size and memory · {name}", partial(self._footprint, artifact))
+            for name, artifact in artifacts.items()
+        }
+        table = self._work("latency", partial(self._latency, artifacts))
+        measurements = {
+            name: Measurement(
+                footprint=footprints[name],
+                quality=qualities[name],
+                latency=table.cells[name],
+                skipped=table.skipped,
+            )
+            for name in artifacts
+        }
+        recipe = self.resolved.recipe
+        run = Run(
+            name=self.resolved.name,
+            created=datetime.now(UTC).isoformat(timespec="seconds"),
+            smoke=self.resolved.smoke,
+            recipe=json.loads(recipe.model_dump_json()),
+            model=self.resolved.model.name,
+            task=recipe.task.name,
+            machine=self.machine,
+            variants=tuple(
+                VariantResult(
+                    name=name,
+                    baseline=name == recipe.baseline,
+                    key=self.leaves[name].key,
+                    signature=artifact.manifest.signature,
+                    lineage=artifact.manifest.lineage,
+                    measurement=measurements[name],
+                )
+                for name, artifact in artifacts.items()
+            ),
+            verdicts=tuple(self._verdicts(measurements)),
+            seconds=round(time.monotonic() - began, 2),
+            reused=self.store.reused,
+            performed=self.store.performed,
+        )
+        self._finished = artifacts
+        return run
+
+    def publish(self, run: Run, runs: Path) -> Path:
+        """Write the run directory; ``run.json`` comes last, so that it never speaks of less.
+
+        Raises:
+            MissingError: the disk is full or the folder cannot be written.
+        """
+        folder = runs / run.name
+        with self.store.lock(f"run-{digest(str(folder.resolve()))}"):
+            variants = folder / "variants"
+            for name, artifact in self._finished.items():
+                with workbench.artifact.disk_errors(folder):
+                    variants.mkdir(parents=True, exist_ok=True)
+                copy_artifact(artifact, variants / name)
+            source = self.resolved.source.source
+            write_atomic(folder / "recipe.yaml", source.file.read_text(encoding="utf-8"))
+            write_atomic(folder / RUN_FILE, run.model_dump_json(indent=1, exclude_none=True) + "\n")
+        return folder
+
+    # --- artifacts -----------------------------------------------------------------------------
+
+    def _artifact(self, node: Node) -> Artifact:
+        if node.key not in self._artifacts:
+            parent = self._artifact(node.parent) if node.parent else None
+            self._artifacts[node.key] = self._work(
+                _label(node),
+                lambda: self.store.artifact(node.key, partial(self._make, node, parent)),
+            )
+        return self._artifacts[node.key]
+
+    def _make(self, node: Node, parent: Artifact | None, folder: Path) -> Manifest:
+        if node.step is None or parent is None:
+            return self.resolved.model.materialize(folder)
+        began = time.monotonic()
+        context = StepContext(
+            machine=self.machine,
+            calibration=self.resolved.task.calibration,
+            progress=self.progress.advance,
+        )
+        manifest, account = node.step.apply(parent, folder, context)
+        if manifest.format == "onnx":
+            child = folder / (manifest.model_file or "model.onnx")
+            from_onnx = parent.manifest.format == "onnx"
+            feeds = list(islice(self.resolved.task.calibration(parent), 2)) if from_onnx else []
+            parity = validate(
+                child,
+                parent.model_path if from_onnx else None,
+                feeds,
+                tolerance=node.step.tolerance,
+            )
+            account = account.model_copy(update={"parity": parity or account.parity})
+        record = StepRecord(
+            step=node.step.name,
+            options=node.step.model_dump(mode="json"),
+            key=node.key,
+            seconds=round(time.monotonic() - began, 2),
+            account=account,
+        )
+        return manifest.model_copy(update={"lineage": (*parent.manifest.lineage, record)})
+
+    # --- measurements --------------------------------------------------------------------------
+
+    def _qualities(self, artifacts: dict[str, Artifact]) -> dict[str, Quality]:
+        keys = {name: self._outputs_key(artifact) for name, artifact in artifacts.items()}
+        outputs = {
+            name: self._work(f"quality · {name}", partial(self._outputs, artifact, keys[name]))
+            for name, artifact in artifacts.items()
+        }
+        baseline = self.resolved.recipe.baseline
+        return {
+            name: self.store.record(
+                digest({"quality": keys[name], "reference": keys[baseline]}),
+                Quality,
+                partial(
+                    self.resolved.task.judge,
+                    outputs[name],
+                    None if name == baseline else outputs[baseline],
+                    artifacts[name].manifest.labels,
+                ),
+            )
+            for name in artifacts
+        }
+
+    def _outputs_key(self, artifact: Artifact) -> str:
+        # int8 kernels differ between instruction sets, so outputs are of one kind of machine.
+        return digest(
+            {
+                "outputs": artifact.digest,
+                "task": self.resolved.task.digest,
+                "isa": self.machine.isa,
+                "code": sources_digest([Path(workbench.preprocess.__file__)]),
+                **self._base,
+            }
+        )
+
+    def _outputs(self, artifact: Artifact, key: str) -> np.ndarray:
+        task = self.resolved.task
+        return self.store.array(key, lambda: task.outputs(artifact, progress=self.progress.advance))
+
+    def _footprint(self, artifact: Artifact) -> Footprint:
+        profile = self.resolved.profile
+        sizes = profile.sizes(
+            artifact.manifest.signature, profile.grid(artifact.manifest.signature)[0]
+        )
+        key = digest(
+            {"footprint": artifact.digest, "sizes": sizes, **self._machine_key, **self._base}
+        )
+        return self.store.record(key, Footprint, lambda: measure_footprint(artifact, sizes=sizes))
+
+    def _latency(self, artifacts: dict[str, Artifact]) -> LatencyTable:
+        baseline = self.resolved.recipe.baseline
+        profile = self.resolved.profile
+        key = digest(
+            {
+                "latency": {name: artifact.digest for name, artifact in artifacts.items()},
+                "baseline": baseline,
+                "profile": profile.model_dump(mode="json"),
+                **self._machine_key,
+                **self._base,
+            }
+        )
+
+        def measure() -> LatencyTable:
+            cells, skipped = measure_latency(
+                {name: artifact.model_path for name, artifact in artifacts.items()},
+                baseline=baseline,
+                options=profile,
+                vocabulary=_vocabulary(artifacts[baseline]),
+                progress=self.progress.advance,
+            )
+            return LatencyTable(cells=cells, skipped=skipped)
+
+        return self.store.record(key, LatencyTable, measure)
+
+    @cached_property
+    def _machine_key(self) -> dict[str, Any]:
+        """What latency and memory depend on beyond the artifact: the machine and the profiler."""
+        here = self.machine
+        return {
+            "cpu": here.cpu,
+            "isa": here.isa,
+            "cores": here.cores,
+            "gpu": here.gpu,
+            "governor": here.governor,
+            "profiler": sources_digest(
+                sorted(Path(workbench.profiler.__file__).parent.glob("*.py"))
+            ),
+        }
+
+    def _verdicts(self, measurements: dict[str, Measurement]) -> Iterator[Verdict]:
+        recipe = self.resolved.recipe
+        for gate in recipe.gates:
+            for name, measured in measurements.items():
+                chosen = gate.variants is None or name in gate.variants
+                if name == recipe.baseline or not chosen:
+                    continue
+                if self.resolved.smoke:
+                    yield Verdict(
+                        gate=gate.gate,
+                        variant=name,
+                        outcome=Outcome.NOT_JUDGED,
+                        reason="a smoke run has random weights",
+                    )
+                else:
+                    yield judge(gate.gate, name, measured, measurements[recipe.baseline])
+
+    # --- progress ------------------------------------------------------------------------------
+
+    def _plan(self) -> Iterator[Work]:
+        seen: set[str] = set()
+        for leaf in self.leaves.values():
+            for node in _path(leaf):
+                if node.key not in seen:
+                    seen.add(node.key)
+                    guess = node.step.seconds if node.step else 3.0
+                    yield self._estimate(_label(node), guess, self.store.has(node.key))
+        for name in self.leaves:
+            yield self._estimate(f"quality · {name}", 4.0, False)
+        for name in self.leaves:
+            yield self._estimate(f"size and memory · {name}", 3.0, False)
+        profile = self.resolved.profile
+        cells = len(profile.batch) * len(profile.sequence) * len(profile.threads)
+        guess = cells * len(self.leaves) * profile.seconds * len(profile.devices)
+        yield self._estimate("latency", guess * profile.processes, False)
+
+    def _estimate(self, label: str, guess: float, stored: bool) -> Work:
+        if stored:
+            return Work(label, 0.1)
+        return Work(label, self.store.timing(self._timing(label)) or guess)
+
+    def _timing(self, label: str) -> str:
+        return f"{self.resolved.name}/{label}"
+
+    def _work(self, label: str, make: Callable[[], Result]) -> Result:
+        """Do one piece of work with its progress; what the store had counts as reused."""
+        performed, began = self.store.performed, time.monotonic()
+        self.progress.start(label)
+        result = make()
+        seconds = time.monotonic() - began
+        reused = self.store.performed == performed
+        if not reused:
+            self.store.remember_timing(self._timing(label), seconds)
+        detail = ""
+        if isinstance(result, Artifact) and result.manifest.lineage:
+            detail = result.manifest.lineage[-1].account.summary
+        self.progress.finish(label, seconds, reused=reused, detail=detail)
+        return result
+
+
+def load_run(folder: Path) -> Run:
+    """Read ``run.json`` of a run directory.
+
+    Raises:
+        InputError: the folder is no run directory.
+        CorruptError: the file is not what was written.
+    """
+    path = folder / RUN_FILE if folder.is_dir() else folder
+    if not path.is_file():
+        raise InputError(f"{folder} is no run directory: it has no {RUN_FILE}.")
+    try:
+        return Run.model_validate_json(path.read_bytes())
+    except ValueError as error:
+        first = str(error).splitlines()
+        raise CorruptError(f"{path} cannot be read: {' '.join(first[:3])}") from error
+
+
+def find_artifact(folder: Path, variant: str | None = None) -> Artifact:
+    """An artifact by its own folder, or a variant of a run directory.
+
+    Raises:
+        InputError: there is none.
+    """
+    if (folder / MANIFEST).is_file():
+        return open_artifact(folder)
+    run = load_run(folder)
+    name = variant or run.variants[-1].name
+    if not any(result.name == name for result in run.variants):
+        names = ", ".join(result.name for result in run.variants)
+        raise InputError(f"{folder} has no variant '{name}'.", hint=f"There is: {names}.")
+    return open_artifact(folder / "variants" / name)
+
+
+def _path(leaf: Node) -> list[Node]:
+    nodes: list[Node] = []
+    node: Node | None = leaf
+    while node is not None:
+        nodes.append(node)
+        node = node.parent
+    return nodes[::-1]
+
+
+def _label(node: Node) -> str:
+    """The step with its options, so that two quantize steps can be told apart."""
+    if node.step is None:
+        return "model"
+    options = node.step.model_dump(exclude_defaults=True)
+    shown = " ".join(str(value) for value in options.values())
+    return f"{node.step.name} {shown}".strip()[:60]
+
+
+def _vocabulary(artifact: Artifact) -> int | None:
+    """Size of the tokenizer's vocabulary, so that random token ids reach all of the embedding."""
+    preprocess = artifact.manifest.preprocess
+    if preprocess is None or preprocess.kind != "text":
+        return None
+    from tokenizers import Tokenizer
+
+    return int(Tokenizer.from_file(str(artifact.path / preprocess.tokenizer)).get_vocab_size())

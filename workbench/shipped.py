@@ -1,0 +1,29 @@
+"""Where the shipped recipes, reference models and containers lie: in a checkout or in the wheel."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+Kind = Literal["recipes", "models", "serving_containers"]
+
+
+def shipped(kind: Kind) -> Path:
+    """The folder of shipped files of a kind."""
+    package = Path(__file__).parent
+    installed = package / "_shipped" / kind
+    return installed if installed.is_dir() else package.parent / kind
+
+
+def find_recipe(name: str) -> Path:
+    """The file of a recipe given by path, or by the name of a shipped one.
+
+    The path wins; ``minilm-int8`` and ``recipes/minilm-int8.yaml`` find the shipped recipe from
+    any folder. A name that is neither comes back as the path it is, for the reader to refuse.
+    """
+    path = Path(name)
+    if path.is_file():
+        return path
+    candidate = shipped("recipes") / f"{path.stem if path.suffix else path.name}.yaml"
+    bare = len(path.parts) == 1 or path.parts[:-1] == ("recipes",)
+    return candidate if bare and candidate.is_file() else path
