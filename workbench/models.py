@@ -56,7 +56,22 @@ class ModelCard(BaseModel):
     task: NamedUse = Field(description="The task that fits, as a recipe writes it.")
     inputs: tuple[TensorInput, ...] = Field((), description="For kind factory.")
     preprocess: Preprocess | None = Field(None, discriminator="kind")
-    labels: tuple[str, ...] | None = None
+    labels: tuple[str, ...] | str | None = Field(
+        None, description="Class names in order, or a file beside the card with one a line."
+    )
+
+    def labels_in(self, folder: Path) -> tuple[str, ...] | None:
+        """The class names; ``folder`` is the card's.
+
+        Raises:
+            ModelError: the file of labels cannot be read.
+        """
+        if not isinstance(self.labels, str):
+            return self.labels
+        try:
+            return tuple((folder / self.labels).read_text(encoding="utf-8").split())
+        except OSError as error:
+            raise ModelError(f"{folder / self.labels} cannot be read: {error}.") from error
 
     def locate(self) -> Path:
         """The file or folder within site-packages.
@@ -330,7 +345,7 @@ def _from_card(name: str, card: ModelCard, folder: Path) -> ModelReference:
         folder=folder,
         inputs=card.inputs,
         preprocess=card.preprocess,
-        labels=card.labels,
+        labels=card.labels_in(folder),
     )
 
 

@@ -9,8 +9,8 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
 
-from workbench.errors import RecipeError
-from workbench.plugins import nearest
+from workbench.errors import InputError, RecipeError
+from workbench.plugins import explain, nearest
 from workbench.profile_options import ProfileOptions
 from workbench.yaml_source import YamlSource, parse_value, read_yaml
 
@@ -229,3 +229,15 @@ def _fields(place: tuple[str | int, ...]) -> list[str]:
     if place[0] == "model":
         return list((TensorInput if len(place) > 2 else FactoryModel).model_fields)
     return list(_MODELS.get(str(place[0]), Use).model_fields)
+
+
+def profile_options(data: dict[str, Any]) -> ProfileOptions:
+    """A profile from the command line's options.
+
+    Raises:
+        InputError: a value is wrong.
+    """
+    try:
+        return ProfileOptions.model_validate(data)
+    except ValidationError as error:
+        raise InputError(explain(error, ProfileOptions)) from error

@@ -44,9 +44,9 @@ def show_model(name: Annotated[str, typer.Argument(help="Name of a reference mod
         raise InputError(f"There is no model '{name}'.", hint=did_you_mean(name, cards))
     card = cards[name]
     data = card.model_dump(mode="json", exclude_none=True)
-    labels = data.pop("labels", None)
+    labels = data.pop("labels", None) if isinstance(data.get("labels"), list) else None
     rows = [(key, _text(value)) for key, value in data.items()]
-    if labels:
+    if isinstance(labels, list):
         rows.append(("labels", f"{len(labels)}: {', '.join(labels[:5])} …"))
     rows.append(("weights", _installed(card)))
     print_table(name, ("key", "value"), rows)

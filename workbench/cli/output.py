@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import typer
@@ -96,6 +96,14 @@ class TerminalProgress(Progress):
         self._console.print(line, markup=False, soft_wrap=True)
         self._show(0.0)
 
+    @contextmanager
+    def working(self, label: str) -> Iterator[None]:
+        """A piece of work from its start to its finish."""
+        self.start(label)
+        began = time.monotonic()
+        yield
+        self.finish(label, time.monotonic() - began, reused=False)
+
     def _show(self, part: float) -> None:
         current = self._works.get(self._label, 0.0)
         others = sum(seconds for label, seconds in self._works.items() if label != self._label)
@@ -113,8 +121,3 @@ class TerminalProgress(Progress):
 def warn(text: str) -> None:
     """Print a warning on standard error."""
     console(stderr=True).print(f"warning: {text}", style="yellow", markup=False, soft_wrap=True)
-
-
-def interactive() -> bool:
-    """Whether a person watches standard output."""
-    return sys.stdout.isatty()

@@ -1,7 +1,7 @@
 """Twenty ImageNet photographs of 19 classes: a smoke alarm for an image model, no benchmark.
 
 One photograph is five points of accuracy: read the agreement with the baseline beside it. The
-package has no further photographs of this size, so that 40 small CIFAR pictures, enlarged by the
+package has no further photographs, so that 40 small CIFAR pictures, enlarged by the
 model's preprocessing, serve for calibration; they are less sharp than what the model is for.
 """
 
@@ -15,7 +15,7 @@ PACKAGE = "foolbox==3.3.4"
 
 
 def load() -> Dataset:
-    """Images as files of 224 × 224 pixels, ImageNet class indices as labels.
+    """Photographs as files of 512 × 512 or 1024 × 683 pixels, ImageNet class indices as labels.
 
     Raises:
         MissingError: foolbox is not installed.

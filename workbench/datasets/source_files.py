@@ -8,9 +8,12 @@ other versions: compare figures of one machine.
 from __future__ import annotations
 
 import hashlib
+import os
 import sysconfig
 from collections.abc import Iterator
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, distribution
+from itertools import islice
 from pathlib import Path
 
 from workbench.datasets import Dataset, Split
@@ -18,8 +21,11 @@ from workbench.datasets._split import CALIBRATION, STATED, split_by_hash
 
 PACKAGES = ("numpy", "onnx", "torch", "transformers")
 PER_LABEL = 40
-SMALLEST, LARGEST = 16, 1_000_000
-"""Bytes; shorter files are not judged by Magika's model but by a rule."""
+SMALLEST, LARGEST = 256, 1_000_000
+"""Bytes; a shorter file often fits several types (one line of JSON is JSON Lines, too)."""
+
+LEFT_OUT = frozenset({"site-packages", "__pycache__", "invalid"})
+"""Folders: other packages, compiled files, and tests of files that break their format's rules."""
 
 LABELS = {
     **dict.fromkeys((".py", ".pyi"), "python"),
@@ -34,17 +40,14 @@ LABELS = {
 
 def load() -> Dataset:
     """Files as paths and Magika's label names as labels, at most 40 of each, always the same."""
-    chosen: dict[str, list[tuple[str, str, Path]]] = {}
+    candidates: dict[str, list[tuple[str, str, Path]]] = {}
     for name, path in _files():
-        label = LABELS.get(path.suffix)
-        if label and SMALLEST <= path.stat().st_size <= LARGEST:
-            rank = hashlib.sha256(name.encode()).hexdigest()
-            chosen.setdefault(label, []).append((rank, name, path))
+        rank = hashlib.sha256(name.encode()).hexdigest()
+        candidates.setdefault(LABELS[path.suffix], []).append((rank, name, path))
     found = [
         (name, label, path)
-        for label, files in sorted(chosen.items())
-        for _, name, path in sorted(files)[:PER_LABEL]
-        if len(path.read_bytes().strip()) >= SMALLEST
+        for label, files in sorted(candidates.items())
+        for name, path in islice(_usable(files), PER_LABEL)
     ]
     names, labels, paths = zip(*found, strict=True)
     samples = Split(paths, labels, names)
@@ -58,18 +61,22 @@ def load() -> Dataset:
     )
 
 
+def _usable(files: list[tuple[str, str, Path]]) -> Iterator[tuple[str, Path]]:
+    for _, name, path in sorted(files):
+        if SMALLEST <= path.stat().st_size <= LARGEST:
+            yield name, path
+
+
 def _files() -> Iterator[tuple[str, Path]]:
-    """All candidates with the name by which they are known on every machine."""
-    library = Path(sysconfig.get_path("stdlib"))
-    for path in library.rglob("*.*"):
-        name = path.relative_to(library).as_posix()
-        if path.is_file() and not name.startswith("site-packages/"):
-            yield f"python/{name}", path
+    """All files with a known extension, and the names by which every machine knows them."""
+    folders = {"python": Path(sysconfig.get_path("stdlib"))}
     for package in PACKAGES:
-        try:
-            folder = Path(str(distribution(package).locate_file(package)))
-        except PackageNotFoundError:
-            continue
-        for path in folder.rglob("*.*"):
-            if path.is_file():
-                yield f"{package}/{path.relative_to(folder).as_posix()}", path
+        with suppress(PackageNotFoundError):
+            folders[package] = Path(str(distribution(package).locate_file(package)))
+    for package, folder in folders.items():
+        for parent, inner, files in os.walk(folder):
+            inner[:] = [name for name in inner if name not in LEFT_OUT]
+            for file in files:
+                if os.path.splitext(file)[1] in LABELS:
+                    path = Path(parent, file)
+                    yield f"{package}/{path.relative_to(folder).as_posix()}", path

@@ -123,7 +123,7 @@ class Anatomy:
         times: dict[str, float] = defaultdict(float)
         for node in self.trace.nodes:
             times[group_of(node.run)] += node.ms
-        times["runtime"] = max(0.0, self.trace.total_ms - self.trace.nodes_ms)
+        times["runtime"] = self.trace.runtime_ms
         return dict(times)
 
     def nodes(self, *ops: str) -> list[NodeTime]:

@@ -75,7 +75,7 @@ def save_feed(feed: Feed, file: Path) -> dict[str, Any]:
     import numpy as np
 
     with file.open("wb") as target:
-        np.savez(target, **{str(index): array for index, array in enumerate(feed.values())})
+        np.savez(target, **{str(i): array for i, array in enumerate(feed.values())})  # type: ignore[arg-type]
     return {"file": str(file), "names": list(feed)}
 
 

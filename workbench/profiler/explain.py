@@ -215,8 +215,8 @@ def _where_time_goes(a: Anatomy, shares: tuple[OpShare, ...], setting: Setting) 
         if s.share >= 0.03
     ]
     return (
-        f"A run at {setting} takes {a.trace.total_ms:.2f} ms (median of {a.trace.runs}, with the "
-        f"profiler on), in {len(a.trace.nodes)} nodes. Operators, with their number of nodes: "
+        f"A run at {setting} takes {a.trace.total_ms:.2f} ms (by the median of {a.trace.runs} "
+        f"runs with the profiler on), in {len(a.trace.nodes)} nodes. Operators, with their number of nodes: "
         f"{', '.join(parts)}."
     )
 

@@ -13,7 +13,7 @@ from workbench.machine import has_int8_dot
 from workbench.profiler.anatomy import FLOAT_OPS, INT8_OPS, LOOKUPS, Anatomy
 from workbench.profiler.graph import signature_of_graph
 from workbench.profiler.tracing import NodeTime
-from workbench.profiler.weights import FLOATS, QUANTIZED
+from workbench.profiler.weights import QUANTIZED, Constant
 from workbench.records import Record
 
 EMBEDDING_SHARE = 0.30
@@ -265,9 +265,5 @@ def _kinds(nodes: list[NodeTime]) -> str:
     return ", ".join(f"{number} {op}" for op, number in kinds.most_common(4))
 
 
-def _dtypes(weights: list[object]) -> str:
-    return " and ".join(sorted({str(getattr(w, "dtype", "")) for w in weights} - FLOATS_32))
-
-
-FLOATS_32 = frozenset({"float", "double"})
-assert FLOATS_32 < FLOATS
+def _dtypes(weights: list[Constant]) -> str:
+    return " and ".join(sorted({weight.dtype for weight in weights}))

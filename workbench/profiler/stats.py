@@ -155,7 +155,7 @@ def block_length(series: Any) -> int:
     if correlation < 2 / n**0.5:
         return 1
     correlation = min(correlation, 0.98)
-    length = n ** (1 / 3) * (2 * correlation / (1 - correlation**2)) ** (2 / 3)
+    length = float(n ** (1 / 3) * (2 * correlation / (1 - correlation**2)) ** (2 / 3))
     return max(1, min(round(length), n // 4))
 
 

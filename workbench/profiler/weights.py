@@ -127,7 +127,7 @@ def zeros(weight: Constant, folder: Path) -> int:
     packed = _packed_use(weight)
     if packed is not None:
         return _packed_zeros(values, packed, weight.scope, folder)
-    if values.dtype.kind not in "f" and weight.dtype not in ("bfloat16",) + FLOAT8:
+    if values.dtype.kind not in "f" and weight.dtype not in ("bfloat16", *FLOAT8):
         values = values.astype(np.int32)
         zero = _zero_point(weight, values.shape, folder)
         return int(np.count_nonzero(values == zero))

@@ -64,7 +64,7 @@ def session(
     optimized: str | None = None,
 ) -> ort.InferenceSession:
     """Open a session for measuring: idle threads do not spin while another model is timed."""
-    provider = PROVIDERS[device]  # type: ignore[index]
+    provider = PROVIDERS[device]
     if provider not in ort.get_available_providers():
         open_session(Path(path), device=device)  # type: ignore[arg-type]  # raises, with the words
     options = ort.SessionOptions()

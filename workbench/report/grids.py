@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from workbench.records import (
+    Footprint,
     Interval,
     Latency,
     Machine,
@@ -13,7 +14,7 @@ from workbench.records import (
     Outcome,
     Quality,
     Run,
-    Setting,
+    Skipped,
     VariantResult,
 )
 
@@ -32,7 +33,10 @@ class Grid:
 
 def run_grids(run: Run) -> tuple[Grid, ...]:
     """All grids of a run, in the order in which they are read."""
-    grids = [_summary(run), _latency(run), _steps(run), _worst(run), _gates(run)]
+    measured = {v.name: v.measurement.latency for v in run.variants if v.measurement}
+    baseline = next(v.name for v in run.variants if v.baseline)
+    latency = latency_grid(measured, baseline=baseline)
+    grids = [_summary(run), latency, _steps(run), _worst(run), _gates(run)]
     return tuple(grid for grid in grids if grid.rows)
 
 
@@ -171,39 +175,51 @@ def mean_speedup_text(cells: Sequence[Latency]) -> str:
     )
 
 
-def _latency(run: Run) -> Grid:
-    measured = [v for v in run.variants if v.measurement and v.measurement.latency]
-    settings: dict[Setting, None] = {}
-    cells: dict[tuple[str, Setting], Latency] = {}
-    for variant in measured:
-        assert variant.measurement
-        for cell in variant.measurement.latency:
-            settings.setdefault(cell.setting)
-            cells[variant.name, cell.setting] = cell
-    sequence = any(setting.sequence for setting in settings)
+def footprint_grid(footprints: dict[str, Footprint]) -> Grid:
+    """Size, parameters, work, memory and load time of models by name."""
+    rows = [
+        (
+            name,
+            bytes_text(own.size_bytes),
+            f"{own.parameters:,}",
+            f"{own.sparsity:.1%}",
+            NONE if own.macs is None else f"{own.macs / 1e6:,.1f} M",
+            NONE if own.peak_memory_bytes is None else bytes_text(own.peak_memory_bytes),
+            NONE if own.load_ms is None else f"{interval_text(own.load_ms, 1)} ms",
+        )
+        for name, own in footprints.items()
+    ]
+    columns = ("model", "size", "parameters", "zeros", "MACs a sample", "peak memory", "load")
+    return Grid("Size and memory", columns, tuple(rows))
+
+
+def latency_grid(
+    latencies: dict[str, tuple[Latency, ...]], *, baseline: str, skipped: Iterable[Skipped] = ()
+) -> Grid:
+    """Latency of models by name, cell by cell."""
+    settings = dict.fromkeys(cell.setting for cells in latencies.values() for cell in cells)
+    found = {(name, cell.setting): cell for name, cells in latencies.items() for cell in cells}
     rows = []
     for setting in settings:
-        for variant in measured:
-            cell = cells[variant.name, setting]
-            first = variant is measured[0]
-            name = str(setting) if first else ""
-            doubt = "" if cell.steady else " ~"
+        names = [name for name in latencies if (name, setting) in found]
+        for name in names:
+            cell = found[name, setting]
             rows.append(
                 (
+                    str(setting) if name == names[0] else "",
                     name,
-                    variant.name,
-                    percentiles_text(cell) + doubt,
-                    "1" if variant.baseline else speedup_text(cell.speedup),
+                    percentiles_text(cell) + ("" if cell.steady else " ~"),
+                    "1" if name == baseline else speedup_text(cell.speedup),
                     str(cell.p50_ms.n),
                 )
             )
     notes = ["p95 is given from 20 samples on, p99 from 100."]
-    if any(not cell.steady for cell in cells.values()):
-        notes.append(
-            "~ the rounds disagree: the machine was busy, trust the ratio and not the time."
-        )
+    if any(not cell.steady for cell in found.values()):
+        notes.append("~ rounds disagree, the machine was busy: trust the ratio, not the time.")
+    notes += [f"Not measured: {item.name}: {item.reason}" for item in skipped]
+    sequence = any(setting.sequence for setting in settings)
     return Grid(
-        title="Latency, all variants interleaved in one process",
+        title="Latency, interleaved in one process",
         columns=(
             "batch × sequence, threads" if sequence else "batch, threads",
             "variant",
