@@ -54,7 +54,7 @@ HUGGING_FACE = ("transformers==4.57.6", "huggingface-hub==0.36.2")
 
 TOOLKITS: dict[str, tuple[str, ...]] = {
     "optimum": (TORCH, *COMMON, *HUGGING_FACE, "optimum==2.1.0", "optimum-onnx==0.1.0"),
-    "onnxruntime": (*COMMON, "onnx-ir==1.1.0", "sympy==1.14.0"),
+    "onnxruntime": (TORCH, *COMMON, "onnx-ir==1.1.0", "sympy==1.14.0"),
     "float16": (*COMMON, "onnxconverter-common==1.16.0"),
     "olive": (
         TORCH,
@@ -808,11 +808,19 @@ def peer_rows(work: Path) -> list[Row]:
         record = work / peer.name / "produced.json"
         if record.exists():
             produced = json.loads(record.read_text())
-            row.seconds, row.error = produced["seconds"], produced["error"]
+            row.seconds, row.error = produced["seconds"], reason(produced["error"])
         else:
             row.error = "not produced yet"
         rows.append(row)
     return rows
+
+
+def reason(error: str | None) -> str | None:
+    """Return the line of a recorded error that names it."""
+    if error is None:
+        return None
+    lines = error.splitlines()
+    return next((line for line in reversed(lines) if "Error" in line), lines[-1])
 
 
 def our_row(argument: str) -> Row:
@@ -910,7 +918,7 @@ def markdown(rows: Iterable[Row]) -> str:
     lines.append("")
     for row in rows:
         note = f" ({row.note})" if row.note else ""
-        failure = f" **failed:** {row.error.splitlines()[-1]}" if row.error else ""
+        failure = f" **failed:** {row.error}" if row.error else ""
         lines.append(f"- `{row.name}`: {row.title}{note}{failure}")
     return "\n".join(lines)
 

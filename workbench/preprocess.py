@@ -316,7 +316,7 @@ def _fit(feed: Feed, signature: Signature) -> Feed:
             for wanted, size in zip(spec.shape, array.shape, strict=True)
         )
         if not fits:
-            raise _misfit(spec, array)
+            raise _misfit(spec, feed[spec.name])
         fitted[spec.name] = array
     return fitted
 

@@ -51,12 +51,17 @@ class ProfileOptions(BaseModel):
         default_factory=dict, description="Sizes of other dynamic axes by name, such as height."
     )
     seconds: float = Field(
-        4.0, gt=0, description="Time for the timed rounds of one cell, for each artifact."
+        4.0, gt=0, description="Time for one cell, for each artifact, over all processes."
     )
     min_rounds: int = Field(5, ge=2, description="Rounds that are taken whatever time they need.")
     max_rounds: int = Field(400, ge=2, description="Rounds after which a cell ends.")
     processes: int = Field(
-        1, ge=1, le=20, description="Fresh processes; their disagreement widens the intervals."
+        4,
+        ge=1,
+        le=20,
+        description="Fresh processes that share the rounds. How a model comes to lie in memory "
+        "makes it some per cent faster or slower for as long as a process lives; one process "
+        "alone would take that for a difference between models.",
     )
 
     def grid(self, signature: Signature) -> tuple[Setting, ...]:

@@ -16,14 +16,16 @@ from rich.progress import Progress as Bar
 from workbench.progress import Progress, Work
 from workbench.report.grids import Grid
 
-MIN_WIDTH = 100
+WIDTH = 150
 """Columns to print in where the terminal's width is not known (a pipe, CI)."""
 
 
-def console(*, stderr: bool = False) -> Console:
+def console(*, stderr: bool = False, record: bool = False) -> Console:
     """A console; wide enough for tables when it is no terminal."""
-    made = Console(stderr=stderr, highlight=False)
-    return made if made.is_terminal else Console(stderr=stderr, highlight=False, width=160)
+    made = Console(stderr=stderr, highlight=False, record=record)
+    if made.is_terminal:
+        return made
+    return Console(stderr=stderr, highlight=False, record=record, width=WIDTH)
 
 
 def print_json(value: Any) -> None:

@@ -62,29 +62,36 @@ def run(
 
 def show(
     folder: Annotated[Path, typer.Argument(help="A run directory.")],
+    svg: Annotated[
+        Path | None, typer.Option("--svg", help="Write what is printed as a picture too.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print run.json instead.")] = False,
 ) -> int:
     """Print the tables of an earlier run."""
     from workbench.runner import load_run
 
-    _print(load_run(folder), folder, as_json)
+    _print(load_run(folder), folder, as_json, svg)
     return int(ExitCode.OK)
 
 
-def _print(result: Run, folder: Path, as_json: bool) -> None:
+def _print(result: Run, folder: Path, as_json: bool, svg: Path | None = None) -> None:
     from workbench.report.grids import run_grids
     from workbench.report.terminal import print_grid
 
     if as_json:
         typer.echo(result.model_dump_json(indent=1, exclude_none=True))
         return
-    screen = console()
+    screen = console(record=svg is not None)
     for grid in run_grids(result):
         print_grid(screen, grid)
     if result.smoke:
         screen.print("A smoke run: random weights, few samples; no figure here says anything.\n")
     done = f"{result.performed} made, {result.reused} from the store"
     screen.print(f"{folder} ({duration(result.seconds)}; {done})", markup=False, soft_wrap=True)
+    if svg is not None:
+        from workbench.artifact import write_atomic
+
+        write_atomic(svg, screen.export_svg(title=f"workbench run {result.name}"))
 
 
 def _exit_code(result: Run, strict: bool) -> int:

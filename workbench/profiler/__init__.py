@@ -10,18 +10,26 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from workbench.profiler.explain import Explanation, explain
-    from workbench.profiler.footprint import measure_footprint
+    from workbench.profiler.explanation import Explanation, explain
+    from workbench.profiler.footprint import measure_footprint, measure_macs
     from workbench.profiler.graph import read_signature
     from workbench.profiler.latency import measure_latency
 
-__all__ = ["Explanation", "explain", "measure_footprint", "measure_latency", "read_signature"]
+__all__ = [
+    "Explanation",
+    "explain",
+    "measure_footprint",
+    "measure_latency",
+    "measure_macs",
+    "read_signature",
+]
 
 _HOMES = {
-    "Explanation": "explain",
-    "explain": "explain",
+    "Explanation": "explanation",
+    "explain": "explanation",
     "measure_footprint": "footprint",
     "measure_latency": "latency",
+    "measure_macs": "footprint",
     "read_signature": "graph",
 }
 
@@ -29,6 +37,4 @@ _HOMES = {
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
-    globals()[name] = value  # a module of the same name must not take the function's place
-    return value
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

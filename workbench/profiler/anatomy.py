@@ -46,9 +46,9 @@ LOOKUPS = frozenset(
 GROUPS: dict[str, str] = {
     op: group
     for group, ops in {
-        "matrix products": "MatMul FusedMatMul Gemm FusedGemm MatMulInteger MatMulIntegerToFloat "
-        "QLinearMatMul QGemm DynamicQuantizeMatMul MatMulNBits MatMulBnb4 Einsum",
-        "attention": "Attention QAttention MultiHeadAttention GroupQueryAttention",
+        "matrix products and attention": "MatMul FusedMatMul Gemm FusedGemm "
+        "MatMulInteger MatMulIntegerToFloat QLinearMatMul QGemm DynamicQuantizeMatMul "
+        "MatMulNBits MatMulBnb4 Einsum Attention QAttention MultiHeadAttention GroupQueryAttention",
         "convolutions": "Conv FusedConv ConvInteger QLinearConv ConvTranspose NhwcFusedConv",
         "recurrent layers": "LSTM GRU RNN DynamicQuantizeLSTM",
         "normalisation": "LayerNormalization SkipLayerNormalization SimplifiedLayerNormalization "

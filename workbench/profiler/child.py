@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 Message = dict[str, Any]
 WORKER = "workbench.profiler.worker"
+COMMAND: tuple[str, ...] = ("-P", "-m", WORKER)
 
 
 def run_worker(
@@ -42,7 +43,7 @@ def run_worker(
     spec_file, result_file = folder / "spec.json", folder / "result.json"
     result_file.unlink(missing_ok=True)
     spec_file.write_text(json.dumps(spec), encoding="utf-8")
-    command = [sys.executable, "-P", "-m", WORKER, str(spec_file), str(result_file)]
+    command = [sys.executable, *COMMAND, str(spec_file), str(result_file)]
     at = "starting"
     with tempfile.TemporaryFile("w+") as noise:
         process = subprocess.Popen(

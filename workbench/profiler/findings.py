@@ -11,7 +11,7 @@ from math import prod
 
 from workbench.machine import has_int8_dot
 from workbench.profiler.anatomy import FLOAT_OPS, INT8_OPS, LOOKUPS, Anatomy
-from workbench.profiler.graph import signature_of_graph
+from workbench.profiler.graph import attribute, scopes, signature_of_graph
 from workbench.profiler.tracing import NodeTime
 from workbench.profiler.weights import QUANTIZED, Constant
 from workbench.records import Record
@@ -73,7 +73,7 @@ def _embedding_share(a: Anatomy) -> str | None:
     stored = sum(w.stored_bytes for w in tables)
     if stored < EMBEDDING_SHARE * a.file_bytes:
         return None
-    dtypes = ", ".join(sorted({w.dtype for w in tables if w.stored_bytes >= LARGE_BYTES}))
+    dtypes = ", ".join(sorted({w.dtype for w in tables if w.stored_bytes > stored / 50}))
     ms = a.ms(LOOKUPS)
     return (
         f"Embedding tables are {size(stored)} ({dtypes}), {_percent(stored / a.file_bytes)} of the "
@@ -103,10 +103,17 @@ def _nbits_many_rows(a: Anatomy) -> str | None:
     if rows < MANY_ROWS:
         return None
     ms = _ms(nodes)
+    levels = {
+        attribute(node, "accuracy_level", 0)
+        for scope in scopes(a.model)
+        for node in scope.nodes
+        if node.op_type == "MatMulNBits"
+    }
     return (
         f"MatMulNBits takes {ms:.2f} ms, {_percent(a.share(ms))} of a run, with {rows} rows at "
-        "a time: it is made for the one row of text generation, and unpacks all weights at each "
-        "call. With this many rows float or int8 products are usually faster."
+        "a time. It is made for few rows (text generation has one); with many, float products are "
+        "often faster, unless its int8 kernels serve them (accuracy_level 4; here: "
+        f"{', '.join(map(str, sorted(levels)))})."
     )
 
 
@@ -218,8 +225,8 @@ def _several_outputs(a: Anatomy) -> str | None:
     if len(outputs) < 2:
         return None
     return (
-        f"The model has {len(outputs)} outputs ({'; '.join(map(str, outputs))}): one that nobody "
-        "reads is still computed and copied."
+        f"The model has {len(outputs)} outputs ({'; '.join(map(str, outputs[:4]))}"
+        f"{'; …' if len(outputs) > 4 else ''}): one that nobody reads is still computed and copied."
     )
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from workbench.artifact import MANIFEST, Artifact, open_artifact
-from workbench.errors import WorkbenchError
+from workbench.errors import ModelError
 from workbench.profile_options import batch_axes
 from workbench.profiler import stats
 from workbench.profiler.child import check_memory, run_worker, save_feed
@@ -19,8 +19,6 @@ from workbench.records import Footprint, Interval, Signature
 from workbench.runtime import random_feed
 
 if TYPE_CHECKING:
-    import onnx
-
     from workbench.profiler.child import Feed
 
 DEFAULT_VOCABULARY = 1000
@@ -54,7 +52,7 @@ def measure_footprint(
         ModelError: the file cannot be read, loaded or run.
         MissingError: there is too little memory.
     """
-    path, size_bytes = _files(model)
+    path, size_bytes = files_of(model)
     graph = read_model(path)
     own_bytes = model_bytes(path, graph)
     check_memory(own_bytes, str(path))
@@ -71,11 +69,49 @@ def measure_footprint(
             sparsity=round(sparsity(weights, path.parent), 6),
             load_ms=_load_time(path, folder),
             peak_memory_bytes=_peak_memory(path, folder, inputs),
-            macs=_macs(path, folder, graph, _one_sample(signature, sizes, inputs, feed, high)),
+            macs=measure_macs(path, sizes=sizes, feed=feed, vocabulary=vocabulary),
         )
 
 
-def _files(model: Artifact | Path) -> tuple[Path, int | None]:
+def measure_macs(
+    path: Path,
+    *,
+    sizes: dict[str, int],
+    feed: Feed | None = None,
+    vocabulary: int | None = None,
+) -> int | None:
+    """Multiply-accumulates of one sample, or none where they cannot be told; see ``macs.py``.
+
+    The arguments are those of ``measure_footprint``; of given inputs the first sample is taken.
+    """
+    model = read_model(path)
+    sample = _one_sample(
+        signature_of_graph(model.graph), sizes, feed, vocabulary or DEFAULT_VOCABULARY
+    )
+    with tempfile.TemporaryDirectory(prefix="workbench-profile-") as name:
+        spec: dict[str, Any] = {
+            "job": "trace",
+            "folder": name,
+            "models": {
+                path.name: {
+                    "path": str(path.absolute()),
+                    "feed": save_feed(sample, Path(name) / "sample.npz"),
+                }
+            },
+            "threads": 1,
+            "plain": True,
+            "seconds": 0.0,
+            "min_runs": 0,
+            "max_runs": 0,
+        }
+        try:
+            traces = run_worker(spec, Path(name))["traces"]
+        except ModelError:  # some graphs run only when optimised: then there is no count
+            return None
+        return count_macs(model, first_run(Path(traces[path.name])))
+
+
+def files_of(model: Artifact | Path) -> tuple[Path, int | None]:
     """The ONNX file, and the size of all files of the artifact if it is one."""
     if isinstance(model, Artifact):
         return model.model_path, model.size_bytes
@@ -118,36 +154,10 @@ def _peak_memory(path: Path, folder: Path, feed: Feed) -> int | None:
     return peak
 
 
-def _one_sample(
-    signature: Signature, sizes: dict[str, int], inputs: Feed, given: Feed | None, high: int
-) -> Feed:
+def _one_sample(signature: Signature, sizes: dict[str, int], given: Feed | None, high: int) -> Feed:
     """The first sample of the given inputs, or a random one."""
     batch = batch_axes(signature)
     if given is None:
         return random_feed(signature, sizes | dict.fromkeys(batch, 1), high=high)
     dynamic = {spec.name for spec in signature.inputs if spec.shape and spec.shape[0] in batch}
-    return {name: array[:1] if name in dynamic else array for name, array in inputs.items()}
-
-
-def _macs(path: Path, folder: Path, graph: onnx.ModelProto, feed: Feed) -> int | None:
-    """Multiply-accumulates of one run of the graph as it stands in the file."""
-    spec: dict[str, Any] = {
-        "job": "trace",
-        "folder": str(folder),
-        "models": {
-            path.name: {
-                "path": str(path.absolute()),
-                "feed": save_feed(feed, folder / "sample.npz"),
-            }
-        },
-        "threads": 1,
-        "plain": True,
-        "seconds": 0.0,
-        "min_runs": 0,
-        "max_runs": 0,
-    }
-    try:
-        traces = run_worker(spec, folder)["traces"]
-    except WorkbenchError:  # some graphs run only when optimised: then there is no count
-        return None
-    return count_macs(graph, first_run(Path(traces[path.name])))
+    return {name: array[:1] if name in dynamic else array for name, array in given.items()}

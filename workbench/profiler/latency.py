@@ -1,20 +1,23 @@
 """Latency of several artifacts side by side.
 
-All are timed in one fresh process (or several, where asked for). In each cell every artifact is
-warmed up until its times repeat; then come rounds in which each runs once, in an order that is
-shuffled and turned, so that none always follows the same one and a noisy machine favours none.
-While models are timed, garbage collection is off and the threads of the others do not spin. A
-model faster than 50 ms runs once untimed before each timed run, so that it finds the caches as one
-that serves alone does. On ``cuda`` the time is from host memory to host memory.
+All are timed together in each of a few fresh processes, which load them in different orders. In
+each cell every artifact is warmed up until its times repeat; then come rounds in which each runs
+once, in an order that is shuffled and turned, so that none always follows the same one and a noisy
+machine favours none. While models are timed, garbage collection is off and the threads of the
+others do not spin. Where a model is faster than 50 ms, all run once untimed before each timed run,
+so that they find the caches as one that serves alone does. On ``cuda`` the time is from host
+memory to host memory.
 
 Rounds end when the time or ``max_rounds`` is spent, or when the medians and ratios are known
-within 1 % (once there are 100 samples for a p99, or 20 for a p95, if the time allows them).
+within 1 % (once there are 100 samples for a p99, or 20 for a p95, if the time allows them). A cell
+that has spent its time before all processes had a turn is left to those that had one.
 """
 
 from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -75,31 +78,75 @@ def measure_latency(
         sizes = options.sizes(signature, setting)
         return random_feed(signature, sizes, high=vocabulary or DEFAULT_VOCABULARY)
 
-    results = []
     with tempfile.TemporaryDirectory(prefix="workbench-profile-") as name:
         folder = Path(name)
+        cells = [
+            _Cell(setting, save_feed(feed(setting), folder / f"feed-{index}.npz"))
+            for index, setting in enumerate(grid)
+        ]
         spec = {
             "job": "latency",
             "artifacts": {name: str(path.absolute()) for name, path in artifacts.items()},
             "baseline": baseline,
             "seconds": options.seconds / options.processes,
-            "min_rounds": options.min_rounds,
-            "max_rounds": options.max_rounds,
-            "cells": [
-                {
-                    "setting": setting.model_dump(),
-                    "label": str(setting),
-                    "feed": save_feed(feed(setting), folder / f"feed-{index}.npz"),
-                }
-                for index, setting in enumerate(grid)
-            ],
+            "min_rounds": max(2, _part(options.min_rounds, options)),
+            "max_rounds": max(2, _part(options.max_rounds, options)),
+            "wanted_rounds": [_part(P99_SAMPLES, options), _part(P95_SAMPLES, options)],
         }
         for process in range(options.processes):
-            listen = _follower(progress, process, options.processes)
-            results.append(run_worker({**spec, "seed": process}, folder, listen))
-    everything = len(grid) * options.processes
-    progress(everything, everything)
-    return _latencies(list(artifacts), baseline, results), (*skipped, *_skipped(results))
+            open_cells = [c for c in cells if not c.spent(options, len(artifacts))]
+            if open_cells:
+                todo = {"seed": process, "cells": [_entry(cells, cell) for cell in open_cells]}
+                listen = _follower(progress, process, options.processes, len(grid))
+                result = run_worker({**spec, **todo}, folder, listen)
+                skipped = skipped if process else (*skipped, *_skipped(result))
+                for measured in result["cells"]:
+                    cells[measured["index"]].results.append(measured)
+    progress(len(grid), len(grid))
+    measured_cells = [cell for cell in cells if cell.results]
+    return {
+        name: tuple(
+            cell.latency(name, None if name == baseline else baseline) for cell in measured_cells
+        )
+        for name in artifacts
+    }, skipped
+
+
+@dataclass
+class _Cell:
+    """A cell, and what each process found in it."""
+
+    setting: Setting
+    feed: dict[str, Any]
+    results: list[dict[str, Any]] = field(default_factory=list)
+
+    def spent(self, options: ProfileOptions, artifacts: int) -> bool:
+        """Whether the time of the cell is used up, and enough rounds are taken."""
+        spent_s = sum(result["spent_s"] for result in self.results)
+        rounds = sum(len(next(iter(result["samples"].values()))) for result in self.results)
+        return spent_s > options.seconds * artifacts and rounds >= options.min_rounds
+
+    def latency(self, name: str, baseline: str | None) -> Latency:
+        return latency_of(
+            self.setting,
+            [result["samples"][name] for result in self.results],
+            [result["samples"][baseline] for result in self.results] if baseline else None,
+            warm=all(result["warm"][name] for result in self.results),
+        )
+
+
+def _entry(cells: list[_Cell], cell: _Cell) -> dict[str, Any]:
+    return {
+        "index": cells.index(cell),
+        "setting": cell.setting.model_dump(),
+        "label": str(cell.setting),
+        "feed": cell.feed,
+    }
+
+
+def _part(rounds: int, options: ProfileOptions) -> int:
+    """The share of one process in a number of rounds."""
+    return -(-rounds // options.processes)
 
 
 def latency_of(
@@ -118,7 +165,8 @@ def latency_of(
         warm: whether the times repeated before the rounds began.
     """
     pooled = [ms for part in samples for ms in part]
-    note = "" if warm else "; the times had not settled before the rounds began"
+    several = f" in {len(samples)} processes" if len(samples) > 1 else " in one process"
+    note = several + ("" if warm else "; the times had not settled before the rounds began")
 
     def percentile(q: float) -> Interval:
         return _interval(stats.quantile(samples, q), len(pooled), f"bootstrap over rounds{note}")
@@ -137,27 +185,6 @@ def latency_of(
         steady=not any(stats.halves_disagree(part) for part in samples),
         samples_ms=tuple(pooled),
     )
-
-
-def _latencies(
-    names: list[str], baseline: str, results: list[dict[str, Any]]
-) -> dict[str, tuple[Latency, ...]]:
-    latencies: dict[str, tuple[Latency, ...]] = {}
-    for name in names:
-        cells = []
-        for same_cell in zip(*(result["cells"] for result in results), strict=True):
-            own = [cell["samples"][name] for cell in same_cell]
-            base = [cell["samples"][baseline] for cell in same_cell]
-            cells.append(
-                latency_of(
-                    Setting.model_validate(same_cell[0]["setting"]),
-                    own,
-                    None if name == baseline else base,
-                    warm=all(cell["warm"][name] for cell in same_cell),
-                )
-            )
-        latencies[name] = tuple(cells)
-    return latencies
 
 
 def _interval(estimate: stats.Estimate, n: int, method: str) -> Interval:
@@ -181,12 +208,12 @@ def _possible(grid: tuple[Setting, ...]) -> tuple[tuple[Setting, ...], tuple[Ski
     return tuple(setting for setting in grid if setting.threads <= cores), skipped
 
 
-def _skipped(results: list[dict[str, Any]]) -> tuple[Skipped, ...]:
-    return tuple(Skipped.model_validate(entry) for entry in results[0]["skipped"])
+def _skipped(result: dict[str, Any]) -> tuple[Skipped, ...]:
+    return tuple(Skipped.model_validate(entry) for entry in result["skipped"])
 
 
 def _follower(
-    progress: Callable[[float, float], None], process: int, processes: int
+    progress: Callable[[float, float], None], process: int, processes: int, cells: int
 ) -> Callable[[Message], None]:
     total = 1.0
 
@@ -194,6 +221,6 @@ def _follower(
         nonlocal total
         total = message.get("total", total)
         if "done" in message:
-            progress(process * total + message["done"], processes * total)
+            progress(cells * (process + message["done"] / total) / processes, cells)
 
     return follow

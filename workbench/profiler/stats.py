@@ -3,7 +3,8 @@
 A *part* holds the samples of one process, one row per round and one column per artifact, so that
 rows are paired. Rounds are drawn with replacement; in blocks where neighbouring rounds resemble
 each other, so that slow noise (a clock that sinks, a neighbour that wakes) is not taken for many
-independent samples. Several parts widen the interval by how much their values differ.
+independent samples. Where there are several parts, the interval is at least as wide as the one
+that their own values give (Student's t).
 """
 
 from __future__ import annotations
@@ -123,7 +124,7 @@ def bootstrap(
     low, high = min(low, value), max(high, value)
     if len(parts) > 1:
         between = _between([float(statistic(part[None])[0]) for part in parts])
-        low, high = value - _hypot(value - low, between), value + _hypot(high - value, between)
+        low, high = min(low, value - between), max(high, value + between)
     return Estimate(value, low, high)
 
 
@@ -149,8 +150,10 @@ def block_length(series: Any) -> int:
     n = len(series)
     if n < 12:
         return 1
-    ranks = np.argsort(np.argsort(series, kind="stable")).astype(float)
-    ranks -= ranks.mean()
+    ranks = _ranks(np.asarray(series, float))
+    ranks = ranks - ranks.mean()
+    if not ranks.any():
+        return 1
     correlation = float((ranks[1:] * ranks[:-1]).sum() / (ranks**2).sum())
     if correlation < 2 / n**0.5:
         return 1
@@ -172,12 +175,23 @@ def halves_disagree(samples: Any, *, material: float = 0.03) -> bool:
     if half < 4:
         return False
     first, second = samples[:half], samples[half:]
-    ranks = np.argsort(np.argsort(samples, kind="stable"))[:half].sum() + half
+    ranks = _ranks(samples)[:half].sum()
     mean = half * (len(samples) + 1) / 2
     spread = (half * len(second) * (len(samples) + 1) / 12) ** 0.5
     shift = np.median(second) / np.median(first) - 1 if np.median(first) else 0.0
     apart = first.max() < second.min() or second.max() < first.min()
     return bool((apart or abs(ranks - mean) / spread > 3) and abs(shift) > material)
+
+
+def _ranks(samples: Samples) -> Samples:
+    """Ranks from 1; equal samples share the middle of theirs."""
+    import numpy as np
+
+    ordered = np.sort(samples)
+    first = np.searchsorted(ordered, samples, "left")
+    last = np.searchsorted(ordered, samples, "right")
+    ranks: Samples = (first + last + 1) / 2
+    return ranks
 
 
 def _between(values: Sequence[float]) -> float:
@@ -187,10 +201,6 @@ def _between(values: Sequence[float]) -> float:
     degrees = len(values) - 1
     t = T_975[degrees - 1] if degrees <= len(T_975) else 2.1
     return float(t * np.std(values, ddof=1) / len(values) ** 0.5)
-
-
-def _hypot(a: float, b: float) -> float:
-    return float((a * a + b * b) ** 0.5)
 
 
 def _column(part: Any) -> Samples:

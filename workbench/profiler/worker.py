@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Iterator
 from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import onnxruntime as ort
@@ -27,17 +27,15 @@ from workbench.runtime import DTYPES, PROVIDERS, open_session, runtime_reason
 
 Feed = dict[str, NDArray[Any]]
 Spec = dict[str, Any]
-
-P95_SAMPLES, P99_SAMPLES = 20, 100
-"""Samples without which a percentile is not spoken of; rounds end early only beyond these."""
+Item = TypeVar("Item")
 
 WARM_WINDOW = 3
 """Runs whose median must repeat, within 5 %, that of as many runs before."""
 
 WARM_MAX_RUNS = 200
 LEAD_IN_MS = 50.0
-"""A model that is faster than this runs once untimed before each timed run: the models that ran in
-between have emptied the caches, which one that serves alone finds full."""
+"""Where a model is faster than this, all run once untimed before each timed run: the models that
+ran in between have emptied the caches, which one that serves alone finds full."""
 
 NARROW = 0.01
 CHECK_EVERY = 20
@@ -122,8 +120,14 @@ def _cast(name: str, key: str, array: NDArray[Any], dtype: str) -> NDArray[Any]:
     return array if dtype == "str" else array.astype(dtype, copy=False)
 
 
-def runner(name: str, opened: ort.InferenceSession, feed: Feed) -> Callable[[], float]:
-    """A function that runs the model once and returns the milliseconds it took."""
+def runner(
+    name: str, opened: ort.InferenceSession, feed: Feed, where: str = ""
+) -> Callable[[], float]:
+    """A function that runs the model once and returns the milliseconds it took.
+
+    Raises:
+        ModelError: the model does not run on the feed; ``where`` is told in the message.
+    """
     inputs, run, clock = fit(name, opened, feed), opened.run, time.perf_counter_ns
 
     def once() -> float:
@@ -134,10 +138,10 @@ def runner(name: str, opened: ort.InferenceSession, feed: Feed) -> Callable[[], 
     try:
         once()
     except MemoryError as error:
-        raise MissingError(f"Not enough memory to run '{name}'.") from error
+        raise MissingError(f"Not enough memory to run '{name}'{where}.") from error
     except Exception as error:  # onnxruntime raises many unrelated types
         raise ModelError(
-            f"'{name}' does not run on the given inputs: {runtime_reason(error)}",
+            f"'{name}' does not run on the given inputs{where}: {runtime_reason(error)}",
             hint="If they were made at random, give real ones, or the size of the vocabulary.",
         ) from error
     return once
@@ -159,7 +163,7 @@ def latency(spec: Spec) -> Spec:
         todo = list(group)
         sessions = {}
         try:
-            for name, path in spec["artifacts"].items():
+            for name, path in turned(list(spec["artifacts"].items()), spec["seed"]):
                 say(at=f"loading '{name}' for {todo[0]['label']}")
                 sessions[name] = session(name, path, threads=threads, device=device)
         except MissingError as error:
@@ -180,21 +184,23 @@ def time_cell(
     spec: Spec, cell: Spec, sessions: dict[str, ort.InferenceSession], done: int, total: int
 ) -> Spec:
     """Warm up all artifacts in one cell, then time them in rounds."""
+    began = time.perf_counter()
     feed = read_feed(cell["feed"])
-    runs, warm, lead_in = {}, {}, {}
+    runs, warm, typical_ms = {}, {}, {}
     gc.collect()
     gc.disable()
     try:
         for name, opened in sessions.items():
             say(at=f"'{name}' in {cell['label']}", done=done, total=total)
-            runs[name] = runner(name, opened, feed)
-            warm[name], typical_ms = warm_up(runs[name], spec["seconds"] / 2)
-            lead_in[name] = typical_ms < LEAD_IN_MS
+            runs[name] = runner(name, opened, feed, f" (in {cell['label']})")
+            warm[name], typical_ms[name] = warm_up(runs[name], spec["seconds"] / 2)
         say(at=f"the rounds of {', '.join(sessions)} in {cell['label']}")
+        lead_in = min(typical_ms.values()) < LEAD_IN_MS
         samples = timed_rounds(spec, runs, lead_in, lambda share: say(done=done + share))
     finally:
         gc.enable()
-    return {"setting": cell["setting"], "samples": samples, "warm": warm}
+    spent_s = time.perf_counter() - began
+    return {"index": cell["index"], "samples": samples, "warm": warm, "spent_s": spent_s}
 
 
 def warm_up(once: Callable[[], float], budget_s: float) -> tuple[bool, float]:
@@ -202,7 +208,7 @@ def warm_up(once: Callable[[], float], budget_s: float) -> tuple[bool, float]:
     times: list[float] = []
     end = time.perf_counter() + budget_s
     k = WARM_WINDOW
-    while len(times) < WARM_MAX_RUNS and (len(times) < 2 or time.perf_counter() < end):
+    while len(times) < WARM_MAX_RUNS and (not times or time.perf_counter() < end):
         times.append(once())
         if len(times) >= 2 * k:
             now, before = np.median(times[-k:]), np.median(times[-2 * k : -k])
@@ -214,7 +220,7 @@ def warm_up(once: Callable[[], float], budget_s: float) -> tuple[bool, float]:
 def timed_rounds(
     spec: Spec,
     runs: dict[str, Callable[[], float]],
-    lead_in: dict[str, bool],
+    lead_in: bool,
     progress: Callable[[float], None],
 ) -> dict[str, list[float]]:
     """Samples by artifact, one per round, until time or rounds are spent or all is clear."""
@@ -228,14 +234,14 @@ def timed_rounds(
             break
         if rounds and rounds % CHECK_EVERY == 0 and rounds >= spec["min_rounds"]:
             attainable = budget_s * rounds / spent
-            wanted = next((n for n in (P99_SAMPLES, P95_SAMPLES) if attainable >= n), 0)
+            wanted = next((n for n in spec["wanted_rounds"] if attainable >= n), 0)
             if rounds >= wanted and narrow(samples, spec["baseline"]):
                 break
         if now - said > 0.25:
             progress(min(1.0, max(spent / budget_s, rounds / spec["max_rounds"])))
             said = now
         for name in order:
-            if lead_in[name]:
+            if lead_in:
                 runs[name]()
             samples[name].append(runs[name]())
     return {name: [round(ms, 4) for ms in times] for name, times in samples.items()}
@@ -247,7 +253,13 @@ def orders(names: list[str], seed: int) -> Iterator[list[str]]:
     while True:
         shuffled = [names[i] for i in random.permutation(len(names))]
         for turn in range(len(names)):
-            yield shuffled[turn:] + shuffled[:turn]
+            yield turned(shuffled, turn)
+
+
+def turned(items: list[Item], turn: int) -> list[Item]:
+    """The items in a circle, begun elsewhere."""
+    turn %= len(items)
+    return items[turn:] + items[:turn]
 
 
 def narrow(samples: dict[str, list[float]], baseline: str) -> bool:

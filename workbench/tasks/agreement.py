@@ -10,8 +10,8 @@ from pydantic import Field
 from workbench.datasets import Split
 from workbench.records import Quality, Worst
 from workbench.tasks import WORST, Task
+from workbench.tasks._classes import flipped
 from workbench.tasks._stats import cosines, same_nearest
-from workbench.tasks.classification import flipped
 
 if TYPE_CHECKING:
     import numpy as np

@@ -13,6 +13,7 @@ from workbench.errors import DataError
 from workbench.plugins import did_you_mean
 from workbench.records import Quality, Worst
 from workbench.tasks import WORST, Task
+from workbench.tasks._classes import flipped, margins, name_of, places
 from workbench.tasks._stats import cosines, mcnemar_p, paired_share_difference, wilson
 
 if TYPE_CHECKING:
@@ -130,60 +131,3 @@ class Classification(Task):
                 f"The data have a label {indices.max()}, but the model scores {classes} classes."
             )
         return indices
-
-
-def places(scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """How many classes come before the label, int64 ``[samples]``; of equal scores the first wins.
-
-    Args:
-        scores: float ``[samples, classes]``.
-        labels: int ``[samples]``.
-    """
-    import numpy as np
-
-    own = np.take_along_axis(scores, labels[:, None], 1)
-    earlier = np.arange(scores.shape[1]) < labels[:, None]
-    return np.asarray(((scores > own) | ((scores == own) & earlier)).sum(1))
-
-
-def margins(scores: np.ndarray) -> np.ndarray:
-    """Highest minus second highest score of each sample, float ``[samples]``."""
-    import numpy as np
-
-    first_two = np.partition(scores, -2, axis=1)[:, -2:]
-    return np.asarray(first_two[:, 1] - first_two[:, 0])
-
-
-def flipped(
-    samples: Split,
-    outputs: np.ndarray,
-    reference: np.ndarray,
-    labels: Sequence[str] | None,
-    wanted: np.ndarray | None = None,
-) -> tuple[Worst, ...]:
-    """The samples whose class changed, those first of which the baseline was surest.
-
-    The value is the baseline's margin.
-    """
-    import numpy as np
-
-    now, before, sure = outputs.argmax(1), reference.argmax(1), margins(reference)
-    changed = np.flatnonzero(now != before)
-    changed = changed[np.argsort(-sure[changed], kind="stable")][:WORST]
-
-    def detail(i: int) -> str:
-        text = f"{name_of(before[i], labels)} became {name_of(now[i], labels)}"
-        if wanted is not None:
-            verdict = {int(before[i]): "which was right", int(now[i]): "which is right now"}
-            text += f", {verdict.get(int(wanted[i]), 'both wrong')}"
-        return f"{text}; the baseline's margin"
-
-    return tuple(
-        Worst(sample=samples.name_of(int(i)), value=float(sure[i]), detail=detail(int(i)))
-        for i in changed
-    )
-
-
-def name_of(index: int, labels: Sequence[str] | None) -> str:
-    """A class by its name, or its number."""
-    return labels[index] if labels and index < len(labels) else f"class {index}"

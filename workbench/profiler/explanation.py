@@ -101,7 +101,9 @@ def explain(
     Raises:
         ModelError: a file cannot be read, loaded or run.
     """
-    paths = {"model": path} | ({"against": against} if against is not None else {})
+    paths = {str(path): path}
+    if against is not None:
+        paths[str(against) if against != path else f"{against} (again)"] = against
     anatomies = dissect(
         paths,
         setting=setting,
@@ -111,7 +113,8 @@ def explain(
         vocabulary=vocabulary,
         seconds=seconds,
     )
-    this, other = anatomies["model"], anatomies.get("against")
+    this, *others = anatomies.values()
+    other = others[0] if others else None
     by_bytes, by_op, found = _bytes(this), _ops(this), findings(this)
     changes = _changes(this, other) if other else ()
     paragraphs = [_where_bytes_go(this, by_bytes), _where_time_goes(this, by_op, setting)]
@@ -216,8 +219,8 @@ def _where_time_goes(a: Anatomy, shares: tuple[OpShare, ...], setting: Setting) 
     ]
     return (
         f"A run at {setting} takes {a.trace.total_ms:.2f} ms (by the median of {a.trace.runs} "
-        f"runs with the profiler on), in {len(a.trace.nodes)} nodes. Operators, with their number of nodes: "
-        f"{', '.join(parts)}."
+        f"runs with the profiler on), in {len(a.trace.nodes)} nodes. Operators, with their number "
+        f"of nodes: {', '.join(parts)}."
     )
 
 
