@@ -69,7 +69,8 @@ class ModelCard(BaseModel):
         if not isinstance(self.labels, str):
             return self.labels
         try:
-            return tuple((folder / self.labels).read_text(encoding="utf-8").split())
+            text = (folder / self.labels).read_text(encoding="utf-8")
+            return tuple(line.strip() for line in text.splitlines() if line.strip())
         except OSError as error:
             raise ModelError(f"{folder / self.labels} cannot be read: {error}.") from error
 

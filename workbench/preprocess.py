@@ -166,7 +166,7 @@ def _pixels(item: Any, preprocess: ImagePreprocess) -> np.ndarray:
             return np.asarray(item.reshape(*preprocess.size, depth))
     image = _opened(item).convert(preprocess.channels)
     if preprocess.resize is not None:
-        image = _resized(image, preprocess.resize)
+        image = _resized(image, preprocess.resize, preprocess.resample)
     height, width = preprocess.size
     if image.height < height or image.width < width:
         raise DataError(
@@ -214,13 +214,13 @@ def _opened(item: Any) -> Any:
     return image
 
 
-def _resized(image: Any, shorter: int) -> Any:
-    """Shorter side to ``shorter``, bilinear with antialiasing: torchvision's ``Resize(int)``."""
+def _resized(image: Any, shorter: int, resample: str) -> Any:
+    """Shorter side to ``shorter``, with antialiasing: torchvision's ``Resize(int)``."""
     from PIL import Image
 
     scale = shorter / min(image.size)
     size = tuple(shorter if s == min(image.size) else int(s * scale) for s in image.size)
-    return image.resize(size, Image.Resampling.BILINEAR)
+    return image.resize(size, Image.Resampling[resample.upper()])
 
 
 # --- file contents -----------------------------------------------------------------------------

@@ -68,6 +68,9 @@ class ImagePreprocess(Record):
     kind: Literal["image"] = "image"
     size: tuple[int, int] = Field(description="Height and width of the crop.")
     resize: int | None = Field(None, description="Shorter side before the crop; none: no resize.")
+    resample: Literal["bilinear", "bicubic"] = Field(
+        "bilinear", description="Filter of the resize, with antialiasing (as Pillow's)."
+    )
     mean: tuple[float, ...]
     std: tuple[float, ...]
     channels: Literal["RGB", "L"] = "RGB"

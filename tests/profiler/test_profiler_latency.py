@@ -27,13 +27,22 @@ CELL = Setting(batch=1, threads=1)
 
 def quick(**options: object) -> ProfileOptions:
     return ProfileOptions.model_validate(
-        {"batch": [2], "seconds": 0.4, "min_rounds": 40, "max_rounds": 150, **options}
+        {
+            "batch": [2],
+            "seconds": 0.4,
+            "min_rounds": 40,
+            "max_rounds": 150,
+            "processes": 1,
+            **options,
+        }
     )
 
 
 def test_a_model_against_itself_is_about_as_fast(chain: Chain) -> None:
     path = chain("a", 4, 192)
-    latencies, skipped = measure_latency({"a": path, "b": path}, baseline="a", options=quick())
+    latencies, skipped = measure_latency(
+        {"a": path, "b": path}, baseline="a", options=quick(processes=3)
+    )
     (own,), (other,) = latencies["a"], latencies["b"]
     assert skipped == ()
     assert own.speedup is None
@@ -62,10 +71,26 @@ def test_a_model_with_more_products_is_slower_and_progress_is_told(chain: Chain)
     assert [done for done, _ in seen] == sorted(done for done, _ in seen)
 
 
-def test_several_processes_add_their_samples(chain: Chain) -> None:
-    options = quick(processes=2, max_rounds=50)
+def test_several_processes_share_the_rounds_and_tell_the_progress(chain: Chain) -> None:
+    seen: list[float] = []
+    latencies, _ = measure_latency(
+        {"a": chain("a", 1)},
+        baseline="a",
+        options=quick(processes=2, max_rounds=50, batch=[1, 2], seconds=20),
+        progress=lambda done, total: seen.append(done / total),
+    )
+    for latency in latencies["a"]:
+        assert len(latency.samples_ms) == 50
+        assert "in 2 processes" in latency.p50_ms.method
+    assert seen == sorted(seen)
+    assert 0.5 in seen
+
+
+def test_a_cell_that_has_spent_its_time_is_not_measured_in_further_processes(chain: Chain) -> None:
+    options = quick(processes=4, seconds=1e-6, min_rounds=2)
     latencies, _ = measure_latency({"a": chain("a", 1)}, baseline="a", options=options)
-    assert len(latencies["a"][0].samples_ms) == 100
+    assert len(latencies["a"][0].samples_ms) == 2
+    assert "in one process" in latencies["a"][0].p50_ms.method
 
 
 def test_percentiles_wait_for_enough_samples() -> None:

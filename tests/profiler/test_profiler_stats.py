@@ -83,6 +83,20 @@ def test_processes_that_differ_widen_the_interval() -> None:
     same = [random.normal(10, 0.1, 100) for _ in range(3)]
     apart = [part + shift for part, shift in zip(same, (0, 1, 2), strict=True)]
     assert stats.quantile(apart, 0.5).half_width > 5 * stats.quantile(same, 0.5).half_width
+    far = stats.ratio_of_medians([[9.0] * 9, [1.0] * 9], [[1.0] * 9, [1.0] * 9])
+    assert 0 < far.low < 1
+
+
+def test_a_bias_that_lasts_as_long_as_a_process_is_covered() -> None:
+    random = np.random.default_rng(8)
+    covered = 0
+    for _ in range(150):
+        biases = random.lognormal(0, 0.02, 4)
+        base = [random.normal(10, 0.05, 30) for _ in biases]
+        other = [random.normal(10, 0.05, 30) * bias for bias in biases]
+        estimate = stats.ratio_of_medians(base, other, resamples=200)
+        covered += estimate.low <= 1.0 <= estimate.high
+    assert covered / 150 >= 0.92
 
 
 def test_the_confidence_of_a_percentile_admits_how_few_samples_reach_it() -> None:

@@ -4,7 +4,7 @@ A *part* holds the samples of one process, one row per round and one column per 
 rows are paired. Rounds are drawn with replacement; in blocks where neighbouring rounds resemble
 each other, so that slow noise (a clock that sinks, a neighbour that wakes) is not taken for many
 independent samples. Where there are several parts, the interval is at least as wide as the one
-that their own values give (Student's t).
+that their own values give (Student's t, on logarithms: all values are positive).
 """
 
 from __future__ import annotations
@@ -123,8 +123,8 @@ def bootstrap(
     low, high = (float(x) for x in np.quantile(statistic(draws), [tail, 1 - tail]))
     low, high = min(low, value), max(high, value)
     if len(parts) > 1:
-        between = _between([float(statistic(part[None])[0]) for part in parts])
-        low, high = min(low, value - between), max(high, value + between)
+        factor = _between([float(statistic(part[None])[0]) for part in parts])
+        low, high = min(low, value / factor), max(high, value * factor)
     return Estimate(value, low, high)
 
 
@@ -195,12 +195,12 @@ def _ranks(samples: Samples) -> Samples:
 
 
 def _between(values: Sequence[float]) -> float:
-    """Half-width of the interval of a mean of few values, by Student's t."""
+    """Factor that the interval of a geometric mean of few values reaches up and down, by t."""
     import numpy as np
 
     degrees = len(values) - 1
     t = T_975[degrees - 1] if degrees <= len(T_975) else 2.1
-    return float(t * np.std(values, ddof=1) / len(values) ** 0.5)
+    return float(np.exp(t * np.std(np.log(values), ddof=1) / len(values) ** 0.5))
 
 
 def _column(part: Any) -> Samples:
