@@ -51,7 +51,10 @@ class ProfileOptions(BaseModel):
         default_factory=dict, description="Sizes of other dynamic axes by name, such as height."
     )
     seconds: float = Field(
-        4.0, gt=0, description="Time for one cell, for each artifact, over all processes."
+        4.0,
+        gt=0,
+        description="Time for the rounds of one cell, for each artifact, over all processes; "
+        "warming up comes on top.",
     )
     min_rounds: int = Field(5, ge=2, description="Rounds that are taken whatever time they need.")
     max_rounds: int = Field(400, ge=2, description="Rounds after which a cell ends.")

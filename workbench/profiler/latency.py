@@ -10,7 +10,8 @@ memory to host memory.
 
 Rounds end when the time or ``max_rounds`` is spent, or when the medians and ratios are known
 within 1 % (once there are 100 samples for a p99, or 20 for a p95, if the time allows them). A cell
-that has spent its time before all processes had a turn is left to those that had one.
+that has spent its time before all processes had a turn is left to those that had one, but to no
+fewer than three.
 """
 
 from __future__ import annotations
@@ -34,6 +35,9 @@ if TYPE_CHECKING:
     from workbench.profiler.child import Feed
 
 P95_SAMPLES, P99_SAMPLES = 20, 100
+FEW_PROCESSES = 3
+"""Of fewer, what they disagree about says next to nothing (Student's t is 12.7 for two)."""
+
 DEFAULT_VOCABULARY = 1000
 
 
@@ -124,7 +128,8 @@ class _Cell:
         """Whether the time of the cell is used up, and enough rounds are taken."""
         spent_s = sum(result["spent_s"] for result in self.results)
         rounds = sum(len(next(iter(result["samples"].values()))) for result in self.results)
-        return spent_s > options.seconds * artifacts and rounds >= options.min_rounds
+        enough = rounds >= options.min_rounds and len(self.results) >= FEW_PROCESSES
+        return enough and spent_s > options.seconds * artifacts
 
     def latency(self, name: str, baseline: str | None) -> Latency:
         return latency_of(

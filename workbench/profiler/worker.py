@@ -184,7 +184,6 @@ def time_cell(
     spec: Spec, cell: Spec, sessions: dict[str, ort.InferenceSession], done: int, total: int
 ) -> Spec:
     """Warm up all artifacts in one cell, then time them in rounds."""
-    began = time.perf_counter()
     feed = read_feed(cell["feed"])
     runs, warm, typical_ms = {}, {}, {}
     gc.collect()
@@ -196,10 +195,11 @@ def time_cell(
             warm[name], typical_ms[name] = warm_up(runs[name], spec["seconds"] / 2)
         say(at=f"the rounds of {', '.join(sessions)} in {cell['label']}")
         lead_in = min(typical_ms.values()) < LEAD_IN_MS
+        began = time.perf_counter()
         samples = timed_rounds(spec, runs, lead_in, lambda share: say(done=done + share))
+        spent_s = time.perf_counter() - began
     finally:
         gc.enable()
-    spent_s = time.perf_counter() - began
     return {"index": cell["index"], "samples": samples, "warm": warm, "spent_s": spent_s}
 
 

@@ -77,9 +77,7 @@ def _lookup(
     stored = graph.add(f"{name}_int8", values)
     nodes = [
         helper.make_node("Gather", [stored, index], [f"{output}_int8"], name=node.name),
-        helper.make_node(
-            "Cast", [f"{output}_int8"], [f"{output}_cast"], to=TensorProto.FLOAT
-        ),
+        helper.make_node("Cast", [f"{output}_int8"], [f"{output}_cast"], to=TensorProto.FLOAT),
     ]
     if by_row:
         scale = f"{output}_scale"

@@ -40,6 +40,10 @@ class Graph:
     """
 
     def __init__(self, model: onnx.ModelProto) -> None:
+        self.adopt(model)
+
+    def adopt(self, model: onnx.ModelProto) -> None:
+        """Take a model in: the first one, or what a library made of it."""
         self.model = _inlined(model)
         self.proto = self.model.graph
         _lift_constants(self.proto)
@@ -81,9 +85,10 @@ class Graph:
 
     def array(self, name: str) -> Array:
         """The values of an initializer."""
+        import numpy as np
         from onnx import numpy_helper
 
-        return numpy_helper.to_array(self._tensors[name])
+        return np.asarray(numpy_helper.to_array(self._tensors[name]))
 
     def weight(self, name: str, rank: int | None = None) -> Array | None:
         """A float32 initializer (of a rank) as an array, or none."""
@@ -97,16 +102,20 @@ class Graph:
         return self.array(name)
 
     def add(self, name: str, values: Any) -> str:
-        """Add an initializer; a name that holds the same values already is reused."""
+        """Add an initializer and return its name.
+
+        The same values under the same name are stored once; other values get a name of their own.
+        """
         import numpy as np
         from onnx import numpy_helper
 
         values = np.asarray(values)
-        if name in self._tensors:
+        wanted, number = name, 1
+        while name in self._tensors:
             held = self.array(name)
             if held.dtype == values.dtype and np.array_equal(held, values):
                 return name
-            raise ValueError(f"initializer '{name}' exists with other values")
+            name, number = f"{wanted}_{number}", number + 1
         self._tensors[name] = numpy_helper.from_array(np.ascontiguousarray(values), name)
         return name
 
@@ -291,7 +300,8 @@ def tensor_bytes(tensor: onnx.TensorProto) -> int:
         return (count + 1) // 2
     if tensor.data_type == TensorProto.STRING:
         return sum(map(len, tensor.string_data))
-    return int(count * helper.tensor_dtype_to_np_dtype(tensor.data_type).itemsize)
+    itemsize: int = helper.tensor_dtype_to_np_dtype(tensor.data_type).itemsize
+    return count * itemsize
 
 
 def attribute(node: onnx.NodeProto, name: str, default: Any) -> Any:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from workbench.errors import StepError, WorkbenchError
+from workbench.errors import StepError
 from workbench.runtime import runtime_reason
 from workbench.steps._graph import Graph
 
@@ -77,36 +77,52 @@ def observe(
     names = list(names)
     seen: dict[str, Observed] = {}
     session = None
-    done = 0
-    for feed in feeds:
-        if done >= samples:
-            break
-        session = session or _watching(graph, names)
-        for part in _parts(feed, samples - done):
-            try:
-                values = session.run(names, part)
-            except Exception as error:  # onnxruntime raises many unrelated types
-                raise StepError(
-                    f"The model cannot be run on the calibration data: {runtime_reason(error)}"
-                ) from error
-            real = _real_rows(part)
-            for name, value in zip(names, values, strict=True):
-                _add(seen, name, _rows(value, real), gram_limit)
-            done += _batch(part)
-            progress(done, max(samples, done))
+    for feed in batches(feeds, samples, progress):
+        session = session or watching_session(graph, names)
+        try:
+            values = session.run(names, feed)
+        except Exception as error:  # onnxruntime raises many unrelated types
+            raise StepError(
+                f"The model cannot be run on the calibration data: {runtime_reason(error)}"
+            ) from error
+        real = _real_rows(feed)
+        for name, value in zip(names, values, strict=True):
+            _add(seen, name, _rows(value, real), gram_limit)
     return seen
 
 
-def _watching(graph: Graph, names: list[str]) -> Any:
+def batches(
+    feeds: Iterator[Feed], samples: int, progress: Callable[[float, float], None]
+) -> Iterator[Feed]:
+    """Up to ``samples`` samples of the feeds in small batches, so that watching needs no memory."""
+    done = 0
+    for feed in feeds:
+        total = _batch(feed)
+        whole = {name: value.ndim > 0 and len(value) == total for name, value in feed.items()}
+        for start in range(0, total, BATCH):
+            stop = min(start + BATCH, total, start + samples - done)
+            yield {name: v[start:stop] if whole[name] else v for name, v in feed.items()}
+            done += stop - start
+            progress(done, samples)
+            if done >= samples:
+                return
+
+
+def watching_session(graph: Graph, names: Iterable[str]) -> Any:
+    """A session that also gives out the named values; the graph is not changed.
+
+    Raises:
+        StepError: the runtime cannot load the model.
+    """
     import onnxruntime as ort
-    from onnx import TensorProto, helper
+    from onnx import ValueInfoProto
 
     model = type(graph.model)()
     model.CopyFrom(graph.finish())
-    listed = {value.name for value in model.graph.output}
+    listed = set(graph.outputs)
     for name in dict.fromkeys(names):
         if name not in listed:
-            model.graph.output.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, None))
+            model.graph.output.append(ValueInfoProto(name=name))
     options = ort.SessionOptions()
     options.log_severity_level = 4
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_BASIC
@@ -114,23 +130,12 @@ def _watching(graph: Graph, names: list[str]) -> Any:
         return ort.InferenceSession(
             model.SerializeToString(), options, providers=["CPUExecutionProvider"]
         )
-    except WorkbenchError:
-        raise
     except Exception as error:  # onnxruntime raises many unrelated types
         raise StepError(f"The model cannot be loaded: {runtime_reason(error)}") from error
 
 
 def _batch(feed: Feed) -> int:
     return max((len(value) for value in feed.values() if value.ndim), default=1)
-
-
-def _parts(feed: Feed, left: int) -> Iterator[Feed]:
-    """A feed cut into small batches, so that watching needs little memory."""
-    total = _batch(feed)
-    whole = {name: value.ndim > 0 and len(value) == total for name, value in feed.items()}
-    for start in range(0, min(total, left), BATCH):
-        stop = min(start + BATCH, total, left)
-        yield {name: v[start:stop] if whole[name] else v for name, v in feed.items()}
 
 
 def _real_rows(feed: Feed) -> Array | None:

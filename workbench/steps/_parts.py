@@ -92,7 +92,7 @@ class _Parts:
     def _reaches(self, start: onnx.NodeProto, *, forward: bool) -> bool:
         frontier = [start]
         for _ in range(REACH):
-            following = []
+            following: list[onnx.NodeProto] = []
             for node in frontier:
                 for name in node.output if forward else node.input:
                     near = self.consumers.get(name, []) if forward else [self.producers.get(name)]

@@ -1,4 +1,4 @@
-"""The products of activations with constant weights in a graph, and which of them to leave alone."""
+"""Products of activations with constant weights: which there are, which to leave alone."""
 
 from __future__ import annotations
 

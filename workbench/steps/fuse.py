@@ -89,6 +89,9 @@ class Fuse(Step):
             left = changed.pop("SkipLayerNormalization", split) - split
             changed |= {"SkipLayerNormalization": left} if left > 0 else {}
             changed["LayerNormalization"] = changed.get("LayerNormalization", 0) + split
+        # The pattern library uses its operators and may leave out the import of their domain.
+        for domain in {node.domain for node in graph.nodes} - {"", "ai.onnx"}:
+            graph.need_domain(domain)
         result = graph.finish()
         removed = nodes_before - len(result.graph.node)
         manifest = save(result, source, target)

@@ -1,0 +1,182 @@
+"""Static int8: activations with fixed scales from calibration, as QDQ pairs."""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from workbench.errors import StepError, WorkbenchError
+from workbench.runtime import runtime_reason
+from workbench.steps._dynamic import weight_format
+from workbench.steps._graph import Graph, tensor_bytes
+from workbench.steps._observe import batches
+from workbench.steps._products import Result, excluded_nodes
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from workbench.artifact import Artifact
+    from workbench.steps import StepContext
+    from workbench.steps.quantize import Quantize
+
+    Array = np.ndarray[Any, np.dtype[Any]]
+    Feed = dict[str, Array]
+
+QUANTIZED = ("Conv", "ConvTranspose", "MatMul", "Gemm")
+WITH_WEIGHTS = (*QUANTIZED, "Gather", "LSTM", "GRU", "Attention")
+HISTOGRAM_SAMPLES = 128
+"""Entropy and percentile keep every activation in memory: no more samples than this."""
+
+
+def quantize_static(
+    graph: Graph, options: Quantize, source: Artifact, context: StepContext
+) -> Result:
+    """Quantize in place with onnxruntime's calibration and QDQ writer.
+
+    Activations are uint8 with a zero point (most follow a ReLU or GELU and have one sign), weights
+    int8 and symmetric.
+    """
+    result = Result()
+    dtype, top, why = weight_format(options, context.machine)
+    limit = options.samples
+    if options.calibrate != "minmax":
+        limit = min(limit, HISTOGRAM_SAMPLES)
+    feeds = batches(context.calibration(source), limit, context.progress)
+    first = next(feeds, None)
+    if first is None:
+        raise StepError(
+            "static-int8 needs calibration data, and the task has none.",
+            hint="Use scheme weight-only or dynamic-int8, which do without.",
+        )
+    with tempfile.TemporaryDirectory(prefix="workbench-") as folder:
+        prepared = _prepared(graph, Path(folder))
+        excluded = excluded_nodes(graph, options.exclude) | excluded_nodes_of(prepared, options)
+        model = _quantized(
+            prepared, Path(folder), options, excluded, _Reader(first, feeds), dtype, top < 127
+        )
+    before = Counter(node.op_type for node in prepared.nodes)
+    graph.adopt(model)
+    _account(graph, before, excluded, result)
+    result.choices |= {
+        "weights": dtype,
+        "weights_because": why,
+        "activations": "uint8 with zero point",
+        "calibrate": options.calibrate,
+        "samples_at_most": limit,
+    }
+    return result
+
+
+def excluded_nodes_of(prepared: Graph, options: Quantize) -> set[str]:
+    """The excluded nodes under their names after preparation, which may drop or add some."""
+    found: set[str] = set()
+    for pattern in options.exclude:
+        try:
+            found |= excluded_nodes(prepared, [pattern])
+        except StepError:
+            continue  # it named a node that preparation folded away
+    return found
+
+
+class _Reader:
+    """Feeds as onnxruntime's calibration reads them."""
+
+    def __init__(self, first: Feed, rest: Iterator[Feed]) -> None:
+        self.first: Feed | None = first
+        self.rest = rest
+
+    def get_next(self) -> Feed | None:
+        """The next feed, or none."""
+        if self.first is not None:
+            feed, self.first = self.first, None
+            return feed
+        return next(self.rest, None)
+
+
+def _prepared(graph: Graph, folder: Path) -> Graph:
+    """Shapes inferred and constants folded, as the QDQ writer wants it."""
+    import onnx
+    from onnxruntime.quantization.shape_inference import quant_pre_process
+
+    path, result = folder / "float.onnx", folder / "prepared.onnx"
+    onnx.save(graph.finish(), str(path))
+    for symbolic in (False, True):  # symbolic inference fails on some contrib operators
+        try:
+            quant_pre_process(str(path), str(result), skip_symbolic_shape=symbolic)
+            return Graph(onnx.load(str(result)))
+        except Exception as error:  # onnxruntime raises many unrelated types
+            reason = runtime_reason(error)
+    raise StepError(f"The model cannot be prepared for static quantization: {reason}")
+
+
+def _quantized(
+    prepared: Graph,
+    folder: Path,
+    options: Quantize,
+    excluded: set[str],
+    reader: _Reader,
+    dtype: str,
+    reduce_range: bool,
+) -> Any:
+    import onnx
+    from onnxruntime import quantization as ort
+
+    methods = {
+        "minmax": ort.CalibrationMethod.MinMax,
+        "entropy": ort.CalibrationMethod.Entropy,
+        "percentile": ort.CalibrationMethod.Percentile,
+    }
+    path, result = folder / "prepared.onnx", folder / "quantized.onnx"
+    onnx.save(prepared.finish(), str(path))
+    signed = dtype == "int8"
+    extra: dict[str, Any] = {"ActivationSymmetric": False, "WeightSymmetric": signed}
+    if options.calibrate == "percentile":
+        extra["CalibPercentile"] = options.percentile
+    level = logging.root.level
+    logging.root.setLevel(logging.ERROR)
+    try:
+        ort.quantize_static(
+            str(path),
+            str(result),
+            reader,
+            quant_format=ort.QuantFormat.QDQ,
+            op_types_to_quantize=[*QUANTIZED, *(["Gather"] if options.embeddings else [])],
+            per_channel=options.per_channel,
+            reduce_range=reduce_range,
+            activation_type=ort.QuantType.QUInt8,
+            weight_type=ort.QuantType.QInt8 if signed else ort.QuantType.QUInt8,
+            nodes_to_exclude=sorted(excluded),
+            calibrate_method=methods[options.calibrate],
+            extra_options=extra,
+        )
+        return onnx.load(str(result))
+    except WorkbenchError:
+        raise
+    except Exception as error:  # onnxruntime raises many unrelated types
+        raise StepError(f"Static quantization failed: {runtime_reason(error)}") from error
+    finally:
+        logging.root.setLevel(level)
+
+
+def _account(graph: Graph, before: Counter[str], excluded: set[str], result: Result) -> None:
+    """Count what reads dequantized weights; list what kept float ones."""
+    makers = graph.producers()
+    quantized = ("DequantizeLinear",)
+    for node in graph.nodes:
+        if node.op_type not in WITH_WEIGHTS:
+            continue
+        held = [name for name in node.input if graph.is_constant(name)]
+        made = [makers[name].op_type for name in node.input if name in makers]
+        if any(kind in quantized for kind in made):
+            result.count(node.op_type)
+        elif held:
+            size = sum(tensor_bytes(graph.tensor(name)) for name in held)
+            reason = "excluded" if node.name in excluded else "no quantized form"
+            result.skip(node.name, f"{reason}: {size} bytes of weights stay as they are")
+    if not result.changed:
+        kinds = ", ".join(sorted(before))
+        raise StepError(f"There is nothing to quantize statically among: {kinds}.")
