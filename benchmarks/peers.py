@@ -19,6 +19,7 @@ import json
 import os
 import platform
 import re
+import resource
 import shutil
 import subprocess
 import sys
@@ -121,15 +122,17 @@ def olive(command: str, precision: str, options: str = "") -> Step:
 def nbits(bits: int) -> Step:
     """Return ONNX Runtime's blockwise weight quantiser with int8 activations in the kernel."""
     module = "python -m onnxruntime.quantization.matmul_nbits_quantizer"
-    files = "--input_model fp32/model.onnx --output_model quantized.onnx"
+    files = "--input_model fp32/model.onnx --output_model model.onnx"
     return step("onnxruntime", f"{module} {files} --bits {bits} --accuracy_level 4")
 
 
-ORT_FUSE = step(
-    "onnxruntime",
-    "python -m onnxruntime.transformers.optimizer --model_type bert --num_heads 12"
-    " --hidden_size 384 --input fp32/model.onnx --output fused.onnx",
-)
+def ort_fuse(options: str = "") -> Step:
+    """Return ONNX Runtime's own fusion command for BERT graphs."""
+    module = "python -m onnxruntime.transformers.optimizer --model_type bert"
+    shape = "--num_heads 12 --hidden_size 384"
+    files = "--input fp32/model.onnx --output fused.onnx"
+    return step("onnxruntime", f"{module} {shape} {files} {options}")
+
 
 ORT_DYNAMIC = """\
 import onnx
@@ -191,7 +194,8 @@ model = nncf.quantize(
 onnx.save(model, "quantized.onnx")
 """
 
-# What `olive optimize --precision int8` generates, with a local text file to calibrate on.
+# The passes that `olive optimize --precision int8` generates, with a local text file to calibrate
+# on. Its default also quantises the attention mask's operators, which ruins the embeddings.
 OLIVE_STATIC = """\
 import olive
 
@@ -226,7 +230,9 @@ olive.run(
             "quantize": {
                 "type": "OnnxStaticQuantization",
                 "precision": "int8",
-                "quant_format": "QOperator",
+                "quant_format": "QDQ",
+                "op_types_to_quantize": ["MatMul", "Gather"],
+                "per_channel": True,
                 "data_config": "calibration",
             },
         },
@@ -284,7 +290,7 @@ PEERS: tuple[Peer, ...] = (
     Peer(
         "ort-fused-int8",
         "onnxruntime fusion + dynamic int8, per channel",
-        (EXPORT, ORT_FUSE, scripted("onnxruntime")),
+        (EXPORT, ort_fuse(), scripted("onnxruntime")),
         "quantized.onnx",
         ORT_DYNAMIC,
         "with DefaultTensorType, which the fused graph needs",
@@ -293,14 +299,14 @@ PEERS: tuple[Peer, ...] = (
         "ort-nbits-8",
         "onnxruntime MatMulNBits, 8 bits",
         (EXPORT, nbits(8)),
-        "quantized.onnx",
+        "model.onnx",
         note="embeddings stay fp32",
     ),
     Peer(
         "ort-nbits-4",
         "onnxruntime MatMulNBits, 4 bits",
         (EXPORT, nbits(4)),
-        "quantized.onnx",
+        "model.onnx",
         note="embeddings stay fp32",
     ),
     Peer(
@@ -309,6 +315,14 @@ PEERS: tuple[Peer, ...] = (
         (EXPORT, scripted("float16")),
         "float16.onnx",
         FLOAT16,
+        "the exported attention mask casts to float, which the converter leaves inconsistent",
+    ),
+    Peer(
+        "ort-fused-float16",
+        "onnxruntime fusion + float16",
+        (EXPORT, ort_fuse("--float16")),
+        "fused.onnx",
+        note="the CPU provider computes most float16 operators in fp32 after casts",
     ),
     Peer(
         "olive-auto-int8",
@@ -328,7 +342,7 @@ PEERS: tuple[Peer, ...] = (
         "Olive optimize int8",
         (olive("optimize", "int8", "--exporter torchscript_exporter"),),
         "optimized/model.onnx",
-        note="the default exporter has no BERT; calibrates on wikitext from the hub",
+        note="the default exporter knows no BERT; calibrates on wikitext from the hub",
     ),
     Peer(
         "olive-static-int8",
@@ -336,7 +350,8 @@ PEERS: tuple[Peer, ...] = (
         (scripted("olive"),),
         "optimized/model.onnx",
         OLIVE_STATIC,
-        "the passes of `olive optimize --precision int8`, calibrated on Lee background documents",
+        "the passes of `olive optimize --precision int8` on MatMul and Gather only, per channel, "
+        "calibrated on Lee background documents",
     ),
     nncf_weights(
         "nncf-weights-int8",
@@ -448,15 +463,29 @@ def command_of(part: Step, work: Path, model: Path) -> list[str]:
     return [str(work / "environments" / part.toolkit / "bin" / program), *arguments]
 
 
-def run_step(command: Sequence[str], folder: Path, timeout: float) -> float:
-    """Run one command in `folder` and return its wall-clock seconds."""
+@dataclass(frozen=True)
+class Cost:
+    """The seconds of one command; processor time tells how far a busy machine delayed it."""
+
+    wall: float
+    processor: float
+
+
+def children_processor_seconds() -> float:
+    """Return the user and system time of all commands run so far."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
+
+
+def run_step(command: Sequence[str], folder: Path, timeout: float) -> Cost:
+    """Run one command in `folder` and return what it took."""
     settings = {
         **os.environ,
         "HF_HUB_OFFLINE": "1",
         "TOKENIZERS_PARALLELISM": "false",
         "HF_HOME": str(folder / "hf-home"),
     }
-    start = time.perf_counter()
+    start, used = time.perf_counter(), children_processor_seconds()
     with (folder / "log.txt").open("a") as log:
         log.write(f"$ {' '.join(command)}\n")
         log.flush()
@@ -466,10 +495,10 @@ def run_step(command: Sequence[str], folder: Path, timeout: float) -> float:
             )
         except subprocess.TimeoutExpired as error:
             raise StepFailedError(f"stopped after {timeout:.0f} s") from error
-    seconds = time.perf_counter() - start
+    cost = Cost(time.perf_counter() - start, children_processor_seconds() - used)
     if done.returncode:
         raise StepFailedError(last_lines(folder / "log.txt"))
-    return seconds
+    return cost
 
 
 def last_lines(log: Path, count: int = 6) -> str:
@@ -477,17 +506,25 @@ def last_lines(log: Path, count: int = 6) -> str:
     return "\n".join(log.read_text(errors="replace").rstrip().split("\n")[-count:])
 
 
-def run_peer(peer: Peer, work: Path, folder: Path, timeout: float) -> list[float]:
-    """Run every step of a peer in an empty folder and return the seconds of each."""
+def run_peer(peer: Peer, work: Path, folder: Path, timeout: float) -> list[Cost]:
+    """Run every step of a peer in an empty folder and return the cost of each."""
     model = model_folder()
     texts = [" ".join(text.split()) for text in calibration_documents()]
     (folder / "calibration.txt").write_text("\n".join(texts), encoding="utf-8")
     if peer.script:
         (folder / "script.py").write_text(peer.script.replace(MODEL, str(model)))
-    seconds = [run_step(command_of(part, work, model), folder, timeout) for part in peer.steps]
+    costs = [run_step(command_of(part, work, model), folder, timeout) for part in peer.steps]
     if not (folder / peer.artifact).exists():
         raise StepFailedError(f"no {peer.artifact} was written: {last_lines(folder / 'log.txt')}")
-    return seconds
+    return costs
+
+
+def keep_artifact(source: Path, target: Path) -> None:
+    """Copy an ONNX file, and the external data that a file of the same name has."""
+    shutil.copyfile(source, target)
+    data = source.with_name(source.name + ".data")
+    if data.exists():
+        shutil.copyfile(data, target.with_name(data.name))
 
 
 def produce_peer(peer: Peer, work: Path, timeout: float) -> dict[str, Any]:
@@ -511,11 +548,16 @@ def produce_peer(peer: Peer, work: Path, timeout: float) -> dict[str, Any]:
     try:
         for name in toolkits:
             environment(name, work)
-        steps = run_peer(peer, work, folder, timeout)
-        shutil.copyfile(folder / peer.artifact, final / "model.onnx")
-        record |= {"seconds": sum(steps), "step_seconds": steps, "error": None}
+        costs = run_peer(peer, work, folder, timeout)
+        keep_artifact(folder / peer.artifact, final / "model.onnx")
+        record |= {
+            "seconds": sum(cost.wall for cost in costs),
+            "processor_seconds": sum(cost.processor for cost in costs),
+            "steps": [asdict(cost) for cost in costs],
+            "error": None,
+        }
     except (StepFailedError, subprocess.CalledProcessError) as error:
-        record |= {"seconds": None, "step_seconds": [], "error": str(error)}
+        record |= {"seconds": None, "processor_seconds": None, "steps": [], "error": str(error)}
     if (folder / "log.txt").exists():
         shutil.move(folder / "log.txt", final / "log.txt")
     shutil.rmtree(folder)
@@ -727,8 +769,9 @@ def random_tokens(batch: int, sequence: int) -> tuple[Array, Array]:
 
 
 def timed(call: Callable[[Any], Array], feed: Any, calls: int) -> float:
-    """Return the median milliseconds of some calls after one that is not timed."""
-    call(feed)
+    """Return the median milliseconds of some calls; a single call needs no untimed one first."""
+    if calls > 1:
+        call(feed)
     times = []
     for _ in range(calls):
         start = time.perf_counter()
@@ -771,7 +814,7 @@ def latencies(
     for batch, sequence in SHAPES:
         calls = max(1, min(8, tokens_per_block // (batch * sequence)))
         times = interleaved(encoders, (batch, sequence), rounds, calls)
-        base = times.get(BASELINE, next(iter(times.values())))
+        base = times[BASELINE]
         for name, values in times.items():
             p50 = float(np.median(values))
             ratio = float(np.median(base)) / p50
@@ -793,6 +836,7 @@ class Row:
     title: str
     path: Path | None = None
     seconds: float | None = None
+    processor_seconds: float | None = None
     error: str | None = None
     note: str = ""
     megabytes: float | None = None
@@ -809,6 +853,7 @@ def peer_rows(work: Path) -> list[Row]:
         if record.exists():
             produced = json.loads(record.read_text())
             row.seconds, row.error = produced["seconds"], reason(produced["error"])
+            row.processor_seconds = produced["processor_seconds"]
         else:
             row.error = "not produced yet"
         rows.append(row)
@@ -821,6 +866,11 @@ def reason(error: str | None) -> str | None:
         return None
     lines = error.splitlines()
     return next((line for line in reversed(lines) if "Error" in line), lines[-1])
+
+
+def wanted(name: str, only: Sequence[str] | None) -> bool:
+    """Return whether to measure a peer; the baseline always is."""
+    return not only or name == BASELINE or name in only
 
 
 def our_row(argument: str) -> Row:
@@ -872,6 +922,8 @@ def folder_megabytes() -> float:
 def evaluate(rows: list[Row], arguments: argparse.Namespace) -> None:
     """Fill the rows in."""
     encoders = load_encoders(rows, arguments.threads)
+    if BASELINE not in encoders:
+        raise SystemExit(f"{BASELINE} is the baseline: run `peers.py produce --only {BASELINE}`")
     sentences = held_out_sentences(arguments.sentences)
     documents = nonempty_lines(lee_file("lee.cor"))
     evaluation = Evaluation(load_tokenizer(), documents, sentences, human_similarities())
@@ -889,7 +941,7 @@ def evaluate(rows: list[Row], arguments: argparse.Namespace) -> None:
 def cells(row: Row) -> list[str]:
     """Return the table cells of one row."""
     size = "–" if row.megabytes is None else f"{row.megabytes:.1f}"
-    seconds = "–" if row.seconds is None else f"{row.seconds:.1f}"
+    seconds = "–" if row.seconds is None else f"{row.seconds:.1f} ({row.processor_seconds:.1f})"
     start = [row.name, size, seconds]
     if row.quality is None:
         return [*start, "failed", *["–"] * (3 + len(SHAPES))]
@@ -911,7 +963,7 @@ def markdown(rows: Iterable[Row]) -> str:
     """Return the Markdown table, then the failures and notes."""
     shapes = [f"p50 ms {batch}×{sequence} (speed-up)" for batch, sequence in SHAPES]
     quality = ["Pearson", "cosine documents mean / min", "cosine sentences mean / min"]
-    head = ["artifact", "MB", "s to produce", *quality, "neighbour flips", *shapes]
+    head = ["artifact", "MB", "s to produce (CPU s)", *quality, "neighbour flips", *shapes]
     table = [head, ["---"] + ["---:"] * (len(head) - 1)]
     table += [cells(row) for row in rows]
     lines = [f"| {' | '.join(line)} |" for line in table]
@@ -949,7 +1001,8 @@ def installed_version(name: str) -> str | None:
 
 def measure(arguments: argparse.Namespace) -> int:
     """Measure every artifact in this process and print the table."""
-    rows = peer_rows(arguments.work) + [our_row(argument) for argument in arguments.ours]
+    peers = [row for row in peer_rows(arguments.work) if wanted(row.name, arguments.only)]
+    rows = peers + [our_row(argument) for argument in arguments.ours]
     evaluate(rows, arguments)
     print(markdown(rows))
     if arguments.json:
@@ -978,9 +1031,6 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=raw,
     )
     make.add_argument(
-        "--only", nargs="+", metavar="NAME", choices=[p.name for p in PEERS], help="these peers"
-    )
-    make.add_argument(
         "--timeout", type=float, default=900, help="seconds that one command may take (%(default)s)"
     )
     make.set_defaults(run=produce)
@@ -1005,6 +1055,9 @@ def parser() -> argparse.ArgumentParser:
     compare.add_argument("--json", type=Path, metavar="FILE", help="also write the results here")
     compare.set_defaults(run=measure)
     for command in (make, compare):
+        command.add_argument(
+            "--only", nargs="+", metavar="NAME", choices=[p.name for p in PEERS], help="these peers"
+        )
         command.add_argument(
             "--work", type=Path, default=Path("build/peers"), help="folder to use (%(default)s)"
         )

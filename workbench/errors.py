@@ -5,9 +5,10 @@
     │   ├── RecipeError            a recipe: names the file, the line and the key
     │   ├── ModelError             a model reference or a model file
     │   ├── DataError              a task's data, or data that does not fit the model
-    │   └── GateError              a gate's expression
+    │   ├── GateError              a gate's expression
+    │   └── TooLargeError          a model that does not fit into this machine's memory
     ├── StepError         exit 3   a step could not do its work
-    ├── MissingError      exit 4   a package, device or amount of memory is not on this machine
+    ├── MissingError      exit 4   a package, a device or disk space is not on this machine
     └── CorruptError      exit 5   a stored file is not what was written
 
 Exit code 1 is no error: it says that a gate failed; 70 is a fault of the workbench itself. A
@@ -83,6 +84,10 @@ class GateError(InputError):
     """A gate's expression cannot be judged."""
 
 
+class TooLargeError(InputError):
+    """A model does not fit into this machine's memory."""
+
+
 class StepError(WorkbenchError):
     """A step could not do its work on this model."""
 
@@ -90,7 +95,7 @@ class StepError(WorkbenchError):
 
 
 class MissingError(WorkbenchError):
-    """Something this machine lacks: a package, a device, memory, disk."""
+    """Something this machine lacks: a package, a device, disk space."""
 
     exit_code = ExitCode.MISSING
 

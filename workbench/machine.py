@@ -8,6 +8,7 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from workbench.errors import TooLargeError
 from workbench.records import Machine
 
 ISA: tuple[str, ...] = (
@@ -56,6 +57,36 @@ def allowed_cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def check_memory(model_bytes: int, what: str) -> None:
+    """Refuse what would not fit: loading takes up to three times the size of the files.
+
+    Raises:
+        TooLargeError: less memory is available; the message has the figures.
+    """
+    needed, available = 3 * model_bytes, available_memory()
+    if needed > available:
+        raise TooLargeError(
+            f"Loading {what} needs about {needed / 1e9:.1f} GB of memory, "
+            f"and {available / 1e9:.1f} GB are available.",
+            hint="Take fewer variants at a time, or a larger machine.",
+        )
+
+
+def available_memory() -> int:
+    """Bytes that this process may still take; a container may allow less than the machine has."""
+    import psutil
+
+    available = int(psutil.virtual_memory().available)
+    try:
+        group = Path("/sys/fs/cgroup")
+        limit = int((group / "memory.max").read_text())
+        used = int((group / "memory.current").read_text())
+        counts = dict(line.split() for line in (group / "memory.stat").read_text().splitlines())
+        return min(available, limit - used + int(counts.get("inactive_file", 0)))
+    except (OSError, ValueError):  # no such group, or "max": no limit
+        return available
 
 
 @cache

@@ -20,6 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from workbench.artifact import digest, file_digest
 from workbench.errors import InputError, MissingError, ModelError
+from workbench.machine import check_memory
 from workbench.plugins import did_you_mean, explain, sources_digest
 from workbench.recipe import FactoryModel, NamedUse, TensorInput
 from workbench.records import (
@@ -132,9 +133,11 @@ class ModelReference:
         """Fill the root artifact's folder and return its manifest.
 
         Raises:
+            TooLargeError: they would not fit into memory.
             ModelError: the files are not what they should be: truncated, without weights, with
                 NaN, or a pickle that needs more than ``weights_only`` allows.
         """
+        check_memory(sum(p.stat().st_size for p in self._files().values()), self.name)
         if self.kind == "huggingface":
             return self._huggingface(target)
         if self.kind == "factory":
@@ -162,6 +165,8 @@ class ModelReference:
             return None
         module, _, _ = self.factory.rpartition(":")
         if module.endswith(".py"):
+            if not (self.folder / module).is_file():
+                raise ModelError(f"There is no factory file {self.folder / module}.")
             return self.folder / module
         try:
             found = importlib.util.find_spec(module)
@@ -445,7 +450,11 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def external_files(path: Path) -> dict[str, Path]:
-    """External data files of an ONNX file, by their relative name."""
+    """External data files of an ONNX file, by their relative name.
+
+    Raises:
+        ModelError: one is missing, or lies outside the model's folder.
+    """
     from workbench.onnx_file import external_locations
 
     return {name: path.parent / name for name in external_locations(path)}

@@ -29,12 +29,7 @@ def read_onnx(path: Path) -> Any:
                 f"{path} has opset {opset.version}; the installed onnx knows up to {known}.",
                 hint="Export it with a lower opset, or update onnx and onnxruntime.",
             )
-    missing = [name for name in _locations(model) if not (path.parent / name).is_file()]
-    if missing:
-        raise ModelError(
-            f"{path} keeps its weights in '{missing[0]}', which is not beside it.",
-            hint="Copy the whole folder, not the .onnx file alone.",
-        )
+    _locations(model, path)
     try:
         onnx.checker.check_model(str(path))
         model = onnx.load(str(path))
@@ -68,9 +63,9 @@ def external_locations(path: Path) -> list[str]:
     """Relative names of an ONNX file's external data files.
 
     Raises:
-        ModelError: it is no ONNX file, or a name leads outside its folder.
+        ModelError: it is no ONNX file, a file is missing, or lies outside its folder.
     """
-    return _locations(_parse(path))
+    return _locations(_parse(path), path)
 
 
 def _parse(path: Path) -> Any:
@@ -93,16 +88,21 @@ def _parse(path: Path) -> Any:
     return model
 
 
-def _locations(model: Any) -> list[str]:
+def _locations(model: Any, path: Path) -> list[str]:
     names = {
         entry.value
         for tensor in _tensors(model)
         for entry in tensor.external_data
         if entry.key == "location"
     }
-    for name in names:
+    for name in sorted(names):
         if Path(name).is_absolute() or ".." in Path(name).parts:
             raise ModelError(f"An external data file of the model lies outside its folder: {name}.")
+        if not (path.parent / name).is_file():
+            raise ModelError(
+                f"{path} keeps its weights in '{name}', which is not beside it.",
+                hint="Copy the whole folder, not the .onnx file alone.",
+            )
     return sorted(names)
 
 

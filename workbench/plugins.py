@@ -18,6 +18,7 @@ from types import ModuleType
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic_core import ErrorDetails
 
 from workbench.errors import InputError
 
@@ -102,9 +103,19 @@ def parse_options(plugin: type[Any], options: dict[str, Any], what: str) -> Any:
         raise InputError(f"{what}: {explain(error, plugin)}") from error
 
 
+def telling_fault(error: ValidationError) -> ErrorDetails:
+    """The fault that says most.
+
+    A misspelt key is reported twice, as unknown and as missing: the first tells the mend. A union
+    reports every branch: the one that does not merely ask for a string is of the user's type.
+    """
+    order = {"extra_forbidden": 0, "string_type": 2}
+    return min(error.errors(), key=lambda fault: order.get(fault["type"], 1))
+
+
 def explain(error: ValidationError, model: type[BaseModel]) -> str:
     """One sentence about the first fault of a pydantic validation."""
-    first = error.errors()[0]
+    first = telling_fault(error)
     key = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
         return f"unknown option '{key}'. {did_you_mean(key, model.model_fields)}"

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
 
 from workbench.errors import InputError, RecipeError
-from workbench.plugins import explain, nearest
+from workbench.plugins import explain, nearest, telling_fault
 from workbench.profile_options import ProfileOptions
 from workbench.yaml_source import YamlSource, parse_value, read_yaml
 
@@ -200,11 +200,7 @@ _MODELS: dict[str, type[BaseModel]] = {"profile": ProfileOptions, "gates": Gate}
 
 def _explain(error: ValidationError, source: YamlSource) -> RecipeError:
     """The first fault as a RecipeError: what, where, and the nearest right key."""
-    faults = error.errors()
-    # A misspelt key is reported twice, as unknown and as missing: the first says more. A union
-    # reports every branch: the one for the type that the user wrote is the useful one.
-    order = {"extra_forbidden": 0, "string_type": 2}
-    first = min(faults, key=lambda fault: order.get(fault["type"], 1))
+    first = telling_fault(error)
     place = tuple(part for part in first["loc"] if part != "FactoryModel")
     key = ".".join(map(str, place))
     hint = None

@@ -294,7 +294,10 @@ class Runner:
         key = digest(
             {"footprint": artifact.digest, "sizes": sizes, **self._machine_key, **self._base}
         )
-        return self.store.record(key, Footprint, lambda: measure_footprint(artifact, sizes=sizes))
+        vocabulary = _vocabulary(artifact)
+        return self.store.record(
+            key, Footprint, lambda: measure_footprint(artifact, sizes=sizes, vocabulary=vocabulary)
+        )
 
     def _latency(self, artifacts: dict[str, Artifact]) -> LatencyTable:
         baseline = self.resolved.recipe.baseline

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from workbench.errors import MissingError, ModelError
+from workbench.errors import MissingError, ModelError, TooLargeError
 from workbench.records import Signature, TensorSpec
 
 if TYPE_CHECKING:
@@ -39,7 +39,8 @@ def open_session(
     """Open a session on one device; threads 0 lets the runtime choose.
 
     Raises:
-        MissingError: the device's provider is not in this onnxruntime, or memory ran out.
+        MissingError: the device's provider is not in this onnxruntime, or does not start.
+        TooLargeError: memory ran out.
         ModelError: the runtime cannot load the file; the message says why in its words.
     """
     import onnxruntime as ort
@@ -53,11 +54,18 @@ def open_session(
     options.log_severity_level = 4
     options.intra_op_num_threads = threads
     try:
-        return ort.InferenceSession(str(path), options, providers=[PROVIDERS[device]])
+        session = ort.InferenceSession(str(path), options, providers=[PROVIDERS[device]])
     except MemoryError as error:
-        raise MissingError(f"Not enough memory to load {path}.") from error
+        raise TooLargeError(f"Not enough memory to load {path}.") from error
     except Exception as error:  # onnxruntime raises many unrelated types
         raise ModelError(f"{path} cannot be loaded: {runtime_reason(error)}") from error
+    # onnxruntime falls back to the CPU without a word.
+    if PROVIDERS[device] not in session.get_providers():
+        raise MissingError(
+            f"{PROVIDERS[device]} is in this onnxruntime but does not start.",
+            hint="Its libraries (CUDA, cuDNN) or a usable device are missing.",
+        )
+    return session
 
 
 def runtime_reason(error: BaseException) -> str:

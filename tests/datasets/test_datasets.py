@@ -370,3 +370,10 @@ class TestNamedData:
         assert len(data.evaluation) > 100
         assert "python" in set(data.evaluation.labels or ())
         assert data.digest == load_dataset("source-files", folder=Path()).digest
+
+
+def test_data_whose_samples_are_all_the_same_are_refused_and_not_a_crash(tmp_path):
+    np.savez(tmp_path / "same.npz", x=np.ones((40, 3)), y=np.zeros(40, int))
+    dataset = load_dataset("same.npz", folder=tmp_path)
+    assert len(dataset.evaluation) == 0 or len(dataset.calibration) == 0
+    assert len(dataset.digest) == 64

@@ -14,7 +14,8 @@ import psutil
 import pytest
 from onnx import TensorProto, helper
 
-from workbench.errors import InputError, MissingError, ModelError, StepError
+from workbench import machine
+from workbench.errors import InputError, ModelError, StepError, TooLargeError
 from workbench.profile_options import ProfileOptions
 from workbench.profiler import child, measure_latency
 from workbench.profiler.latency import latency_of
@@ -173,7 +174,7 @@ def test_a_killed_worker_is_told_as_lack_of_memory_with_artifact_and_cell(chain:
             if child.WORKER in process.cmdline():
                 process.kill()
 
-    with pytest.raises(MissingError, match=r"killed while at .*'big' in 2, 1 thr.*out of memory"):
+    with pytest.raises(TooLargeError, match=r"killed while at .*'big' in 2, 1 thr.*out of memory"):
         measure_latency({"big": chain("big", 1)}, baseline="big", options=quick(), progress=kill)
 
 
@@ -250,6 +251,6 @@ def test_a_baseline_that_is_not_there_is_refused(chain: Chain) -> None:
 def test_too_little_memory_is_refused_with_figures(
     chain: Chain, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(child, "available_memory", lambda: 1000)
-    with pytest.raises(MissingError, match=r"needs about .* GB .* GB are available"):
+    monkeypatch.setattr(machine, "available_memory", lambda: 1000)
+    with pytest.raises(TooLargeError, match=r"needs about .* GB .* GB are available"):
         measure_latency({"a": chain("a", 1)}, baseline="a", options=quick())

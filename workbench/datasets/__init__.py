@@ -122,7 +122,7 @@ class Dataset:
     def digest(self) -> str:
         """SHA-256 over contents, labels and which split they are in."""
         splits = (self.evaluation, self.calibration, self.training)
-        return digest([split and split.described() for split in splits])
+        return digest([None if split is None else split.described() for split in splits])
 
 
 def datasets() -> dict[str, Callable[[], Dataset]]:

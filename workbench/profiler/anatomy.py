@@ -11,8 +11,9 @@ from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from workbench.machine import check_memory
 from workbench.profile_options import axis_sizes
-from workbench.profiler.child import check_memory, run_worker, save_feed
+from workbench.profiler.child import run_worker, save_feed
 from workbench.profiler.graph import model_bytes, read_model, scopes, signature_of_graph
 from workbench.profiler.tracing import NodeRun, NodeTime, Trace, read_trace
 from workbench.profiler.weights import Constant, constants

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from workbench import errors
-from workbench.errors import MissingError, StepError
+from workbench.errors import StepError, TooLargeError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -37,7 +37,7 @@ def run_worker(
 
     Raises:
         WorkbenchError: the error that the worker met.
-        MissingError: the worker was killed, most likely for lack of memory.
+        TooLargeError: the worker was killed, most likely for lack of memory.
         StepError: the worker crashed; the message says what it was doing.
     """
     spec_file, result_file = folder / "spec.json", folder / "result.json"
@@ -80,36 +80,6 @@ def save_feed(feed: Feed, file: Path) -> dict[str, Any]:
     return {"file": str(file), "names": list(feed)}
 
 
-def check_memory(model_bytes: int, what: str) -> None:
-    """Refuse what would not fit: loading takes up to three times the size of the files.
-
-    Raises:
-        MissingError: less memory is available; the message has the figures.
-    """
-    needed, available = 3 * model_bytes, available_memory()
-    if needed > available:
-        raise MissingError(
-            f"Measuring {what} needs about {needed / 1e9:.1f} GB of memory, "
-            f"and {available / 1e9:.1f} GB are available.",
-            hint="Measure fewer variants at a time, or on a larger machine.",
-        )
-
-
-def available_memory() -> int:
-    """Bytes that this process may still take; a container may allow less than the machine has."""
-    import psutil
-
-    available = int(psutil.virtual_memory().available)
-    try:
-        group = Path("/sys/fs/cgroup")
-        limit = int((group / "memory.max").read_text())
-        used = int((group / "memory.current").read_text())
-        counts = dict(line.split() for line in (group / "memory.stat").read_text().splitlines())
-        return min(available, limit - used + int(counts.get("inactive_file", 0)))
-    except (OSError, ValueError):  # no such group, or "max": no limit
-        return available
-
-
 def _message(line: str) -> Message:
     try:
         message = json.loads(line)
@@ -120,7 +90,7 @@ def _message(line: str) -> Message:
 
 def _death(code: int, at: str, last_words: list[str]) -> errors.WorkbenchError:
     if code == -signal.SIGKILL:
-        return MissingError(
+        return TooLargeError(
             f"The measuring process was killed while at {at}: the machine most likely ran out of "
             "memory.",
             hint="Measure smaller batches or fewer variants at a time.",

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from workbench.artifact import MANIFEST, Artifact, open_artifact
 from workbench.errors import ModelError
+from workbench.machine import check_memory
 from workbench.profile_options import batch_axes
 from workbench.profiler import stats
-from workbench.profiler.child import check_memory, run_worker, save_feed
+from workbench.profiler.child import run_worker, save_feed
 from workbench.profiler.graph import model_bytes, read_model, signature_of_graph
 from workbench.profiler.macs import count_macs
 from workbench.profiler.tracing import first_run
@@ -50,7 +51,7 @@ def measure_footprint(
 
     Raises:
         ModelError: the file cannot be read, loaded or run.
-        MissingError: there is too little memory.
+        TooLargeError: there is too little memory.
     """
     path, size_bytes = files_of(model)
     graph = read_model(path)

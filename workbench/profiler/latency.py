@@ -23,10 +23,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from workbench.errors import InputError
-from workbench.machine import machine
+from workbench.machine import check_memory, machine
 from workbench.profile_options import ProfileOptions
 from workbench.profiler import stats
-from workbench.profiler.child import Message, check_memory, run_worker, save_feed
+from workbench.profiler.child import Message, run_worker, save_feed
 from workbench.profiler.graph import model_bytes, read_signature
 from workbench.records import Interval, Latency, Setting, Skipped
 from workbench.runtime import random_feed
@@ -65,7 +65,7 @@ def measure_latency(
 
     Raises:
         ModelError: a file cannot be loaded, or does not run on the inputs.
-        MissingError: there is too little memory.
+        TooLargeError: there is too little memory.
         StepError: the measuring process crashed.
     """
     if baseline not in artifacts:

@@ -21,7 +21,7 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
-from workbench.errors import MissingError, ModelError, WorkbenchError
+from workbench.errors import MissingError, ModelError, TooLargeError, WorkbenchError
 from workbench.profiler import stats
 from workbench.runtime import DTYPES, PROVIDERS, open_session, runtime_reason
 
@@ -80,7 +80,7 @@ def session(
     try:
         opened = ort.InferenceSession(path, options, providers=[provider])
     except MemoryError as error:
-        raise MissingError(f"Not enough memory to load '{name}' ({path}).") from error
+        raise TooLargeError(f"Not enough memory to load '{name}' ({path}).") from error
     except Exception as error:  # onnxruntime raises many unrelated types
         raise ModelError(f"'{name}' cannot be loaded: {runtime_reason(error)}") from error
     if provider not in opened.get_providers():
@@ -138,7 +138,7 @@ def runner(
     try:
         once()
     except MemoryError as error:
-        raise MissingError(f"Not enough memory to run '{name}'{where}.") from error
+        raise TooLargeError(f"Not enough memory to run '{name}'{where}.") from error
     except Exception as error:  # onnxruntime raises many unrelated types
         raise ModelError(
             f"'{name}' does not run on the given inputs{where}: {runtime_reason(error)}",

@@ -14,9 +14,10 @@ if TYPE_CHECKING:
 
     Array = np.ndarray[Any, np.dtype[Any]]
 
-STRENGTHS = (0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
-ONE_SIDED_ZEROS = (0, 8, 16, 24, 32)
+STRENGTHS = (0.5, 0.6, 0.7, 0.8, 0.9)
+ONE_SIDED_ZEROS = (0, 8, 16, 32)
 SYMMETRIC_ZERO = 128
+TINY = 1e-12
 ONE_SIDED = 0.35
 """Inputs whose calibrated minimum is below this share of their maximum may be one-sided."""
 WORTH_A_PASS = 0.95
@@ -28,10 +29,12 @@ class Recipe:
     """How the input of one group of layers is quantized per row.
 
     The row's scale is its largest magnitude over 127 around a zero point of 128; or, for inputs
-    that are positive in the main (behind ReLU and GELU), its largest value over ``255 - zero``.
+    that are positive in the main (behind ReLU and GELU), its largest value over ``255 - zero``, but
+    never less than lets the ``zero`` steps below zero reach the calibrated minimum.
     """
 
     zero: int = SYMMETRIC_ZERO
+    floor: float = TINY
     strength: float | None = None
     smooth: Array | None = None
 
@@ -66,7 +69,7 @@ def simulate(rows: Array, recipe: Recipe) -> Array:
 
     values = rows / recipe.smooth if recipe.smooth is not None else rows
     peak = (np.abs(values) if recipe.symmetric else values).max(axis=1, keepdims=True)
-    step = np.maximum(peak, 1e-12) / recipe.steps
+    step = np.maximum(peak, recipe.floor) / recipe.steps
     integers = np.clip(np.rint(values / step) + recipe.zero, 0, 255)
     return np.asarray((integers - recipe.zero) * step, np.float32)
 
@@ -108,13 +111,16 @@ def choose(
     def candidates() -> Iterator[Recipe]:
         yield Recipe()
         if high > 0 and -low < ONE_SIDED * high:
-            yield from (Recipe(zero) for zero in ONE_SIDED_ZEROS)
+            for zero in ONE_SIDED_ZEROS:
+                yield Recipe(zero, max(-low * (255 - zero) / zero, TINY) if zero else TINY)
 
     best, least = min(((r, error(r)) for r in candidates()), key=lambda pair: pair[1])
     if not smooth:
         return best
     for strength in STRENGTHS:
-        recipe = Recipe(best.zero, strength, smoothing(amax, weight, strength))
+        recipe = Recipe(
+            0 if low >= 0 else SYMMETRIC_ZERO, TINY, strength, smoothing(amax, weight, strength)
+        )
         found = error(recipe)
         if found < least * (WORTH_A_PASS if best.smooth is None else 1.0):
             best, least = recipe, found

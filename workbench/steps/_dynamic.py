@@ -12,7 +12,7 @@ from workbench.records import Machine
 from workbench.steps._activations import Recipe, choose
 from workbench.steps._embeddings import shrink_tables
 from workbench.steps._graph import MICROSOFT, Graph
-from workbench.steps._observe import Observed
+from workbench.steps._observe import Observed, gram_of
 from workbench.steps._products import (
     Product,
     Result,
@@ -20,7 +20,7 @@ from workbench.steps._products import (
     find_products,
     share_weights,
 )
-from workbench.steps._rounding import COMPENSATED_ROWS, Rounded, round_weight
+from workbench.steps._rounding import Feedback, Rounded, feedback_of, round_weight
 from workbench.steps._watch import watch
 
 if TYPE_CHECKING:
@@ -76,12 +76,14 @@ def quantize_dynamic(
         if not writer.per_token:
             recipe = Recipe(strength=recipe.strength, smooth=recipe.smooth)
         recipes[f"smoothing {recipe.strength or 'none'}, zero point {recipe.zero}"] += len(group)
-        gram = _gram(observed, recipe) if compensate else None
+        feedback = _feedback(observed, recipe) if compensate else None
         for product in group:
             matrix = product.matrix
             if recipe.smooth is not None:
                 matrix = matrix * recipe.smooth[:, None]
-            rounded = round_weight(matrix, top=top, per_channel=options.per_channel, gram=gram)
+            rounded = round_weight(
+                matrix, top=top, per_channel=options.per_channel, feedback=feedback
+            )
             writer.replace(product, recipe, rounded)
             result.count(product.node.op_type)
     result.choices["inputs"] = dict(sorted(recipes.items()))
@@ -114,16 +116,13 @@ def weight_format(options: Quantize, machine: Machine) -> tuple[str, int, str]:
     return dtype, 63 if reduced else 127, why
 
 
-def _gram(observed: Sequence[Observed], recipe: Recipe) -> Array | None:
-    grams = [item.gram for item in observed if item.gram is not None]
-    if not observed or len(grams) < len(observed) or len(grams[0]) > COMPENSATED_ROWS:
+def _feedback(observed: Sequence[Observed], recipe: Recipe) -> Feedback | None:
+    gram = gram_of(observed)
+    if gram is None:
         return None
-    total = grams[0].copy()
-    for gram in grams[1:]:
-        total += gram
     if recipe.smooth is not None:
-        total /= recipe.smooth[:, None] * recipe.smooth[None, :]
-    return total
+        gram = gram / (recipe.smooth[:, None] * recipe.smooth[None, :])
+    return feedback_of(gram)
 
 
 class _Writer:
@@ -213,7 +212,7 @@ class _Writer:
         add = self.graph.add
         scale = add(f"quantized_step_{recipe.steps}", np.float32(1 / recipe.steps))
         zero = add(f"quantized_zero_{recipe.zero}", np.uint8(recipe.zero))
-        tiny = add("quantized_tiny", np.float32(1e-12))
+        floor = add("quantized_floor", np.float32(recipe.floor))
         peaked = _node(nodes, "Abs", [at], f"{data}_abs") if recipe.symmetric else at
         axes: dict[str, Any] = {"axes": [-1]}
         arguments = [peaked]
@@ -221,7 +220,7 @@ class _Writer:
             axes = {}
             arguments.append(add("quantized_axis", np.array([-1], np.int64)))
         peak = _node(nodes, "ReduceMax", arguments, f"{data}_peak", keepdims=1, **axes)
-        rows = _node(nodes, "Max", [peak, tiny], f"{data}_rows")
+        rows = _node(nodes, "Max", [peak, floor], f"{data}_rows")
         unit = _node(nodes, "Div", [at, rows], f"{data}_unit")
         quantized = _node(nodes, "QuantizeLinear", [unit, scale, zero], f"{data}_uint8")
         return quantized, scale, zero, rows

@@ -295,11 +295,11 @@ def tensor_bytes(tensor: onnx.TensorProto) -> int:
 
     from onnx import TensorProto, helper
 
-    count = math.prod(tensor.dims)
+    count: int = math.prod(tensor.dims)
     if tensor.data_type in (TensorProto.INT4, TensorProto.UINT4):
         return (count + 1) // 2
     if tensor.data_type == TensorProto.STRING:
-        return sum(map(len, tensor.string_data))
+        return sum(map(len, map(bytes, tensor.string_data)))
     itemsize: int = helper.tensor_dtype_to_np_dtype(tensor.data_type).itemsize
     return count * itemsize
 

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     Array = np.ndarray[Any, np.dtype[Any]]
     Feed = dict[str, Array]
 
-KEPT_ROWS = 512
-GRAM_ROWS = 8192
+KEPT_ROWS = 256
+ENOUGH_ROWS = 8192
 BATCH = 8
 
 
@@ -32,6 +32,7 @@ class Observed:
     high: Array
     gram: Array | None = None
     rows: list[Array] = field(default_factory=list)
+    count: int = 0
 
     @property
     def sample(self) -> Array:
@@ -88,7 +89,19 @@ def observe(
         real = _real_rows(feed)
         for name, value in zip(names, values, strict=True):
             _add(seen, name, _rows(value, real), gram_limit)
+        if all(item.count >= ENOUGH_ROWS for item in seen.values()):
+            break
     return seen
+
+
+def gram_of(observed: Iterable[Observed]) -> Array | None:
+    """The gram matrix of several inputs of one layer, or none where one was too wide."""
+    total = None
+    for item in observed:
+        if item.gram is None:
+            return None
+        total = item.gram if total is None else total + item.gram
+    return total
 
 
 def batches(
@@ -164,9 +177,9 @@ def _add(seen: dict[str, Observed], name: str, rows: Array, gram_limit: int) -> 
     held = seen.get(name)
     if held is None:
         held = seen[name] = Observed(low, high)
+    held.count += len(rows)
     held.low, held.high = np.minimum(held.low, low), np.maximum(held.high, high)
     if rows.shape[-1] <= gram_limit:
-        counted = rows[:: -(-len(rows) // (GRAM_ROWS // BATCH))]
-        product = counted.T @ counted
+        product = rows.T @ rows
         held.gram = product if held.gram is None else held.gram + product
     held.rows.append(rows[:: -(-len(rows) // 64)].copy())

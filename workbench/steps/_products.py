@@ -51,8 +51,9 @@ class Result:
         self.changed[kind] = self.changed.get(kind, 0) + 1
 
     def skip(self, name: str, reason: str) -> None:
-        """Something stays as it is."""
-        self.skipped.append(Skipped(name=name, reason=reason))
+        """Something stays as it is; the first reason stands."""
+        if all(item.name != name for item in self.skipped):
+            self.skipped.append(Skipped(name=name, reason=reason))
 
 
 def excluded_nodes(graph: Graph, exclude: Iterable[str]) -> set[str]:

@@ -12,10 +12,25 @@ if TYPE_CHECKING:
 
 Rounding = Literal["compensated", "nearest"]
 COMPENSATED_ROWS = 4096
-"""Weights with more input channels are rounded to nearest: the inverse would take minutes."""
+"""Weights with more input channels are rounded to nearest: factoring would take minutes."""
+
+FOUR_BITS = 7
+"""The largest 4-bit integer."""
 
 _DAMPING = 0.01
 _PANEL = 64
+
+
+@dataclass(frozen=True)
+class Feedback:
+    """How a rounding error in one input channel is made up for in those after it.
+
+    ``order`` are the input channels, those that matter most first; ``upper`` is strictly upper
+    triangular in that order.
+    """
+
+    order: Array
+    upper: Array
 
 
 @dataclass(frozen=True)
@@ -42,16 +57,22 @@ class Rounded:
 
 
 def scales_of(weight: Array, top: int, block: int | None, *, per_channel: bool = True) -> Array:
-    """Scales such that the largest weight of each group becomes ``top``: (blocks, outputs)."""
+    """Scales such that the largest weight of each group becomes an end: (blocks, outputs).
+
+    With 4 bits the largest weight becomes -8, the end that is further out, by a scale of its sign:
+    that spares an eighth of the step.
+    """
     import numpy as np
 
     size = block or len(weight)
-    starts = range(0, len(weight), size)
-    largest = np.stack([np.abs(weight[start : start + size]).max(axis=0) for start in starts])
+    blocks = [weight[start : start + size] for start in range(0, len(weight), size)]
+    highest = np.stack([part.max(axis=0) for part in blocks])
+    lowest = np.stack([part.min(axis=0) for part in blocks])
     if not per_channel:
-        largest = np.full_like(largest, largest.max())
-    scales = largest / top
-    scales[scales < np.finfo(np.float32).tiny] = 1.0
+        highest, lowest = np.full_like(highest, highest.max()), np.full_like(lowest, lowest.min())
+    furthest = np.where(highest > -lowest, highest, lowest)
+    scales = furthest / -8 if top == FOUR_BITS else np.abs(furthest) / top
+    scales[np.abs(scales) < np.finfo(np.float32).tiny] = 1.0
     return scales.astype(np.float32)
 
 
@@ -61,28 +82,48 @@ def round_weight(
     top: int,
     block: int | None = None,
     per_channel: bool = True,
-    gram: Array | None = None,
+    feedback: Feedback | None = None,
 ) -> Rounded:
-    """Round a weight of shape (inputs, outputs) to integers in ``[-top, top]``.
+    """Round a weight of shape (inputs, outputs) to integers up to ``top``.
 
     Args:
         weight: float32; outputs are the last axis.
-        top: largest integer, 127 for 8 bits and 7 for 4.
+        top: largest integer: 127 for 8 bits (down to -127), 7 for 4 (down to -8).
         block: input channels that share a scale; none: all of them.
         per_channel: a scale per output channel; else one for all.
-        gram: ``X.T @ X`` of the layer's calibrated inputs. With it each rounding error is made up
-            for in the channels that follow (GPTQ: Frantar et al. 2022, arXiv:2210.17323), which
-            minimises the error of the layer's output and not that of its weights.
+        feedback: how each rounding error is made up for in the channels that follow; none: each
+            weight is rounded to nearest.
     """
     import numpy as np
 
     scales = scales_of(weight, top, block, per_channel=per_channel)
     rows = np.repeat(scales, block or len(weight), axis=0)[: len(weight)]
-    if gram is None or len(weight) > COMPENSATED_ROWS:
-        values = np.clip(np.rint(weight / rows), -top, top)
+    if feedback is None:
+        values = np.clip(np.rint(weight / rows), _bottom(top), top)
     else:
-        values = _compensated(weight, rows, top, gram)
+        values = _compensated(weight, rows, top, feedback)
     return Rounded(values.astype(np.int8), scales)
+
+
+def feedback_of(gram: Array) -> Feedback:
+    """The feedback that minimises the error of a layer's output, and not that of its weights.
+
+    This is GPTQ (Frantar et al. 2022, arXiv:2210.17323) in its form without an inverse: with
+    ``gram = (I + U) D (I + U).T``, U strictly upper triangular, row k is rounded after
+    ``U[:k, k].T @ errors[:k]`` is added (Chee et al. 2023, arXiv:2307.13304, theorem 6).
+
+    Args:
+        gram: ``X.T @ X`` of the layer's calibrated inputs.
+    """
+    import numpy as np
+
+    count = len(gram)
+    diagonal = np.diag(gram)
+    order = np.argsort(-diagonal, kind="stable")
+    curvature = gram[np.ix_(order, order)].astype(np.float64)
+    curvature[np.diag_indices(count)] += _DAMPING * (float(diagonal.mean()) or 1.0)
+    factor = np.linalg.cholesky(curvature[::-1, ::-1])[::-1, ::-1]
+    return Feedback(order, np.triu(factor / np.diag(factor), 1).astype(np.float32))
 
 
 def pack_nibbles(values: Array) -> Array:
@@ -107,29 +148,25 @@ def unpack_nibbles(packed: Array, rows: int) -> Array:
     return (both.astype(np.int16) - 8).astype(np.int8)
 
 
-def _compensated(weight: Array, rows: Array, top: int, gram: Array) -> Array:
+def _bottom(top: int) -> int:
+    return -8 if top == FOUR_BITS else -top
+
+
+def _compensated(weight: Array, rows: Array, top: int, feedback: Feedback) -> Array:
     import numpy as np
 
+    order, upper, bottom = feedback.order, feedback.upper, _bottom(top)
     count = len(weight)
-    diagonal = np.diag(gram)
-    order = np.argsort(-diagonal, kind="stable")  # the channels that matter most come first
-    curvature = gram[np.ix_(order, order)].astype(np.float64)
-    mean = float(diagonal.mean()) or 1.0
-    curvature[np.diag_indices(count)] += _DAMPING * mean
-    upper = np.linalg.cholesky(np.linalg.inv(curvature)).T.astype(np.float32)
-    left = weight[order].astype(np.float32)
+    wanted = weight[order].astype(np.float32)
     steps = rows[order]
-    values = np.empty_like(left)
+    values = np.empty_like(wanted)
+    errors = np.empty_like(wanted)
     for start in range(0, count, _PANEL):
         stop = min(start + _PANEL, count)
-        panel = left[start:stop]
-        errors = np.empty_like(panel)
-        inner = upper[start:stop, start:stop]
-        for row in range(stop - start):
-            step = steps[start + row]
-            rounded = np.clip(np.rint(panel[row] / step), -top, top)
-            values[start + row] = rounded
-            errors[row] = (panel[row] - rounded * step) / inner[row, row]
-            panel[row + 1 :] -= np.outer(inner[row, row + 1 :], errors[row])
-        left[stop:] -= upper[start:stop, stop:].T @ errors
+        panel = wanted[start:stop] + upper[:start, start:stop].T @ errors[:start]
+        for row in range(start, stop):
+            step = steps[row]
+            values[row] = np.clip(np.rint(panel[row - start] / step), bottom, top)
+            errors[row] = wanted[row] - values[row] * step
+            panel[row - start + 1 :] += np.outer(upper[row, row + 1 : stop], errors[row])
     return np.asarray(values[np.argsort(order)])

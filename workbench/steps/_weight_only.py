@@ -9,6 +9,7 @@ from workbench.errors import StepError
 from workbench.steps._decoding import Decoder
 from workbench.steps._embeddings import round_table, shrink_tables, table_lookups
 from workbench.steps._graph import MICROSOFT, Graph, attribute
+from workbench.steps._observe import gram_of
 from workbench.steps._products import (
     SMALL,
     Product,
@@ -17,7 +18,7 @@ from workbench.steps._products import (
     find_products,
     share_weights,
 )
-from workbench.steps._rounding import Rounded, round_weight
+from workbench.steps._rounding import Feedback, Rounded, feedback_of, round_weight
 from workbench.steps._watch import watch
 
 if TYPE_CHECKING:
@@ -56,6 +57,7 @@ def quantize_weights(
     excluded = excluded_nodes(graph, options.exclude)
     scratch = Result()  # products that are skipped here may still be decoded at load
     products = find_products(graph, excluded, scratch)
+    originals = {tensor.name for tensor in graph.tensors()}
     compensate = options.rounding == "compensated" and bool(products)
     seen = watch(graph, products, options, source, context) if compensate else {}
     result.choices |= {
@@ -63,19 +65,18 @@ def quantize_weights(
         "bits": options.bits,
         "rounding": "compensated" if seen else "nearest",
     }
-    grams: dict[str, Array] = {}
-    for group in share_weights(products):
-        for product in group:
-            gram = seen[product.data].gram if product.data in seen else None
-            if gram is not None:
-                grams[product.weight] = grams.get(product.weight, 0) + gram
+    feedback: dict[str, Feedback] = {}
+    for group in share_weights(products) if seen else []:
+        gram = gram_of(seen[name] for name in dict.fromkeys(p.data for p in group) if name in seen)
+        if gram is not None:
+            feedback |= dict.fromkeys((p.weight for p in group), feedback_of(gram))
     if options.compute == "kernel":
-        _use_kernels(graph, products, grams, options, result)
+        _use_kernels(graph, products, feedback, options, result)
         if options.embeddings and options.bits == 8:
             shrink_tables(graph, excluded, result)
         elif options.embeddings:
             _gather_nibbles(graph, excluded, options, result)
-    _decode_at_load(graph, excluded, grams, options, result)
+    _decode_at_load(graph, originals, excluded, feedback, options, result)
     if not result.changed:
         raise StepError("No weight was found that is large enough to be stored smaller.")
     return result
@@ -88,10 +89,15 @@ def fit_block(inputs: int, wanted: int) -> int | None:
 
 
 def _decode_at_load(
-    graph: Graph, excluded: set[str], grams: dict[str, Array], options: Quantize, result: Result
+    graph: Graph,
+    originals: set[str],
+    excluded: set[str],
+    feedback: dict[str, Feedback],
+    options: Quantize,
+    result: Result,
 ) -> None:
     decoding: list[onnx.NodeProto] = []
-    for site in _sites(graph, excluded, options, result):
+    for site in _sites(graph, originals, excluded, options, result):
         wanted = options.block or (32 if options.bits == 4 else None)
         bits = options.bits
         block = fit_block(len(site.matrix), wanted) if wanted else None
@@ -107,14 +113,16 @@ def _decode_at_load(
             top=127 if bits == 8 else 7,
             block=block,
             per_channel=options.per_channel,
-            gram=grams.get(site.name),
+            feedback=feedback.get(site.name),
         )
         decoding += Decoder(graph, site.name).integers(rounded, bits, site.order, site.shape)
         result.count(site.kind)
     graph.nodes = [*decoding, *graph.nodes]
 
 
-def _sites(graph: Graph, excluded: set[str], options: Quantize, result: Result) -> list[Site]:
+def _sites(
+    graph: Graph, originals: set[str], excluded: set[str], options: Quantize, result: Result
+) -> list[Site]:
     """All float32 weights with two axes or more that nothing forbids to store smaller."""
     import numpy as np
 
@@ -124,9 +132,9 @@ def _sites(graph: Graph, excluded: set[str], options: Quantize, result: Result) 
         name = tensor.name
         readers = consumers.get(name, [])
         values = graph.weight(name)
-        if values is None or values.ndim < 2 or not readers or name in graph.outputs:
+        if name not in originals or not readers or name in graph.outputs:
             continue
-        if name.endswith("_scale") and values.size < SMALL:
+        if values is None or values.ndim < 2:
             continue
         kind = readers[0].op_type
         is_table = kind in ("Gather", "EmbedLayerNormalization")
@@ -161,7 +169,7 @@ def _site(name: str, kind: str, values: Array, node: onnx.NodeProto, choose_axis
 def _use_kernels(
     graph: Graph,
     products: list[Product],
-    grams: dict[str, Array],
+    feedback: dict[str, Feedback],
     options: Quantize,
     result: Result,
 ) -> None:
@@ -176,7 +184,7 @@ def _use_kernels(
                 product.matrix,
                 top=127 if options.bits == 8 else 7,
                 block=block,
-                gram=grams.get(product.weight),
+                feedback=feedback.get(product.weight),
             )
             packed[product.weight] = (
                 graph.add(f"{product.weight}_packed", pack_blocks(rounded, block, options.bits)),

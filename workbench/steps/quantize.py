@@ -92,7 +92,9 @@ class Quantize(Step):
         "minmax", description="static-int8: how an activation's range is found."
     )
     percentile: float = Field(99.99, gt=50, le=100, description="static-int8: for percentile.")
-    samples: int = Field(64, gt=0, description="Calibration samples to use.")
+    samples: int = Field(
+        256, gt=0, description="Calibration samples to use at most; 8192 tokens are enough."
+    )
 
     @model_validator(mode="after")
     def _kernel_block(self) -> Self:

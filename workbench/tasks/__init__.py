@@ -21,7 +21,7 @@ import workbench.preprocess
 from workbench.artifact import Artifact, digest
 from workbench.datasets import Dataset, Split, load_dataset
 from workbench.datasets.random import Seed
-from workbench.errors import DataError, InputError, MissingError, ModelError, StepError
+from workbench.errors import DataError, InputError, ModelError, StepError, TooLargeError
 from workbench.plugins import (
     Plugin,
     code_digest,
@@ -188,7 +188,7 @@ class BoundTask:
             DataError: the data do not fit the artifact, or its output has no row per sample.
             ModelError: the runtime fails, or an output is NaN or infinite (StepError when a step
                 has made the artifact from a model that was exported).
-            MissingError: too little memory.
+            TooLargeError: too little memory.
         """
         import numpy as np
 
@@ -289,11 +289,11 @@ def _run(session: Any, name: str, feed: Feed, artifact: Artifact) -> np.ndarray:
     try:
         return np.asarray(session.run([name], feed)[0])
     except MemoryError as error:
-        raise MissingError(f"Not enough memory to run {artifact.model_path}.") from error
+        raise TooLargeError(f"Not enough memory to run {artifact.model_path}.") from error
     except Exception as error:  # onnxruntime raises many unrelated types
         reason = runtime_reason(error)
         if "bad_alloc" in reason or "Failed to allocate" in reason:
-            raise MissingError(f"Not enough memory to run {artifact.model_path}.") from error
+            raise TooLargeError(f"Not enough memory to run {artifact.model_path}.") from error
         raise ModelError(f"{artifact.model_path} cannot be run: {reason}") from error
 
 
