@@ -1040,7 +1040,7 @@ def parser() -> argparse.ArgumentParser:
         description="Print size, quality and latency of all artifacts as one Markdown table. Rounds"
         " are interleaved: each visits every artifact in a new random order, so a busy machine"
         " slows all alike. A speed-up is p50 of ort-fp32 divided by p50 of the row, with the"
-        " bootstrap 95%% interval over rounds; times include pooling and normalisation.",
+        " bootstrap 95% interval over rounds; times include pooling and normalisation.",
     )
     compare.add_argument(
         "--ours", nargs="+", default=[], metavar="NAME=PATH", help="our artifacts to compare"

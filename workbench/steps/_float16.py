@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING, Any
 
 from workbench.errors import StepError
 from workbench.runtime import runtime_reason
 from workbench.steps._decoding import Decoder
-from workbench.steps._graph import Graph
+from workbench.steps._graph import Graph, attribute
 from workbench.steps._observe import batches, watching_session
 from workbench.steps._products import SMALL, Result, excluded_nodes
 
@@ -60,6 +60,7 @@ def to_float16(graph: Graph, options: Quantize, source: Artifact, context: StepC
     finally:
         logger.setLevel(level)
     graph.adopt(model)
+    _drop_round_trips(graph, blocked)
     graph.nodes = _sorted(graph)
     graph.prune()
     for tensor in graph.tensors():
@@ -134,6 +135,27 @@ def _overflowing_values(
     for node in graph.nodes:
         if large & {*node.input, *node.output}:
             yield node
+
+
+def _drop_round_trips(graph: Graph, blocked: Collection[str]) -> None:
+    """Connect float32 nodes directly: the converter casts to float16 and back between them."""
+    from onnx import TensorProto
+
+    producers = graph.producers()
+    direct: dict[str, str] = {}
+    for node in graph.nodes:
+        inner = producers.get(node.input[0]) if node.op_type == "Cast" else None
+        if inner is None or inner.op_type != "Cast":
+            continue
+        maker = producers.get(inner.input[0])
+        back = attribute(node, "to", 0) == TensorProto.FLOAT
+        if back and maker is not None and maker.name in blocked:
+            direct[node.output[0]] = inner.input[0]
+    for node in graph.nodes:
+        for index, name in enumerate(node.input):
+            node.input[index] = direct.get(name, name)
+    kept = set(graph.outputs)
+    graph.nodes = [n for n in graph.nodes if n.output[0] not in direct or n.output[0] in kept]
 
 
 def _peak(value: Array) -> float:

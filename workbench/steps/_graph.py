@@ -224,7 +224,14 @@ def refuse_quantized(graph: Graph) -> None:
     Raises:
         StepError: it is; the message names the operators.
     """
+    from onnx import TensorProto
+
     held = sorted({node.op_type for node in graph.nodes} & QUANTIZED_OPS)
+    integers = (TensorProto.INT8, TensorProto.UINT8, TensorProto.INT4, TensorProto.UINT4)
+    for tensor in graph.tensors():
+        if tensor.data_type in integers and len(tensor.dims) > 1 and tensor_bytes(tensor) >= 512:
+            held.append(f"weights of 8 bits or fewer ('{tensor.name}')")
+            break
     if held:
         raise StepError(
             f"The model is quantized already: it holds {', '.join(held)}.",

@@ -35,18 +35,15 @@ class Feedback:
 
 @dataclass(frozen=True)
 class Rounded:
-    """Integers (as float-free int8) and scales; ``values * scales`` is the weight again.
+    """int8 values and their scales: together the weight again.
 
-    ``scales`` has one row per block of input channels: shape (blocks, outputs).
+    ``scales`` has one row per ``block`` of input channels, of which the last may be short: shape
+    (blocks, outputs).
     """
 
     values: Array
     scales: Array
-
-    @property
-    def block(self) -> int:
-        """Input channels that share a scale."""
-        return -(-len(self.values) // len(self.scales))
+    block: int
 
     def restore(self) -> Array:
         """The weight that the integers stand for."""
@@ -102,7 +99,7 @@ def round_weight(
         values = np.clip(np.rint(weight / rows), _bottom(top), top)
     else:
         values = _compensated(weight, rows, top, feedback)
-    return Rounded(values.astype(np.int8), scales)
+    return Rounded(values.astype(np.int8), scales, block or len(weight))
 
 
 def feedback_of(gram: Array) -> Feedback:

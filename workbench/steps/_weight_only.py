@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from workbench.errors import StepError
 from workbench.steps._decoding import Decoder
-from workbench.steps._embeddings import round_table, shrink_tables, table_lookups
+from workbench.steps._embeddings import only_gathered, round_table, shrink_tables, table_lookups
 from workbench.steps._graph import MICROSOFT, Graph, attribute
 from workbench.steps._observe import gram_of
 from workbench.steps._products import (
@@ -252,12 +252,11 @@ def _gather_nibbles(graph: Graph, excluded: set[str], options: Quantize, result:
     from onnx import helper
 
     block = options.block or KERNEL_BLOCKS[4]
-    consumers = graph.consumers()
     replaced: dict[int, onnx.NodeProto] = {}
     for name, lookups in table_lookups(graph).items():
         table = graph.array(name)
         fits = table.shape[1] % block == 0 and table.size >= SMALL
-        free = len(consumers[name]) == len(lookups)
+        free = only_gathered(graph, name, lookups)
         if not fits or not free or any(node.name in excluded for node in lookups):
             continue  # decoded at load instead, or skipped there with its reason
         rounded = round_weight(table.T, top=7, block=block)

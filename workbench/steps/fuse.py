@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import logging
+import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -230,10 +232,19 @@ def _copy(model: onnx.ModelProto) -> onnx.ModelProto:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Hold back what the libraries log: the account says what was done."""
+    """Hold back what the libraries log and print, and the files that they drop where they run.
+
+    The account says what was done. onnxruntime's shape inference writes the whole model into the
+    current folder when it does not get through.
+    """
     level = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:
-        yield
+        with (
+            tempfile.TemporaryDirectory(prefix="workbench-fuse-") as folder,
+            contextlib.chdir(folder),
+            contextlib.redirect_stdout(io.StringIO()),
+        ):
+            yield
     finally:
         logging.disable(level)

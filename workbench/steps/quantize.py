@@ -83,10 +83,12 @@ class Quantize(Step):
         (), description="Nodes to leave alone: names, patterns such as '*/layer.0/*', or types."
     )
     weights: Literal["auto", "int8", "uint8"] = Field(
-        "auto", description="dynamic-int8, static-int8: type of the weights; auto asks the CPU."
+        "auto", description="dynamic-int8, static-int8: type of the weights; auto is int8."
     )
     reduce_range: Literal["auto"] | bool = Field(
-        "auto", description="dynamic-int8, static-int8: 7-bit weights; auto: without VNNI."
+        "auto",
+        description="dynamic-int8, static-int8: 7-bit weights, so that no kernel saturates; auto: "
+        "smaller weights on CPUs without VNNI only.",
     )
     calibrate: Literal["minmax", "entropy", "percentile"] = Field(
         "minmax", description="static-int8: how an activation's range is found."
@@ -120,8 +122,7 @@ class Quantize(Step):
     @property
     def uses_machine(self) -> bool:
         """Whether the CPU's instruction sets decide on the type of the weights."""
-        decides = "auto" in (self.weights, self.reduce_range)
-        return self.scheme in ("dynamic-int8", "static-int8") and decides
+        return self.scheme in ("dynamic-int8", "static-int8") and self.reduce_range == "auto"
 
     def apply(
         self, source: Artifact, target: Path, context: StepContext
