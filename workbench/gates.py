@@ -209,7 +209,8 @@ def judge(gate: str, variant: str, measured: Measurement, baseline: Measurement)
         )
     bound = parsed.bound.of(reference.value if reference else None)
     outcome = parsed.compare(observed.low, observed.high, bound)
-    return verdict(outcome, f"{_show(parsed.name, observed)}, bound {bound:.4g}", observed, bound)
+    shown = f"{_show(parsed.name, observed)}, bound {_value(parsed.name, bound)}"
+    return verdict(outcome, shown, observed, bound)
 
 
 def _figure(name: str, measured: Measurement) -> Interval | None:
@@ -231,9 +232,15 @@ def _exact(value: float | None) -> Interval | None:
 
 
 def _show(name: str, observed: Interval) -> str:
-    if observed.low == observed.high:
-        return f"{name} {observed.value:.4g}"
-    return f"{name} {observed.value:.4g} [{observed.low:.4g}, {observed.high:.4g}]"
+    value, low, high = (_value(name, v) for v in (observed.value, observed.low, observed.high))
+    return f"{name} {value}" if low == high else f"{name} {value} [{low}, {high}]"
+
+
+def _value(name: str, value: float) -> str:
+    """A figure with its unit."""
+    if name in ("size", "model_size", "memory"):
+        return f"{value / 1e6:.4g} MB"
+    return f"{value:.4g} ms" if name == "load" else f"{value:.4g}"
 
 
 _SEVERITY = (Outcome.PASS, Outcome.UNDECIDED, Outcome.FAIL)

@@ -14,7 +14,6 @@ from rich.progress import BarColumn, TaskID, TextColumn
 from rich.progress import Progress as Bar
 
 from workbench.progress import Progress, Work
-from workbench.report.grids import Grid
 
 WIDTH = 150
 """Columns to print in where the terminal's width is not known (a pipe, CI)."""
@@ -35,6 +34,7 @@ def print_json(value: Any) -> None:
 
 def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Print a table of text."""
+    from workbench.report.grids import Grid
     from workbench.report.terminal import print_grid
 
     print_grid(console(), Grid(title, tuple(columns), tuple(map(tuple, rows))))
