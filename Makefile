@@ -39,7 +39,9 @@ lint: $(VENV)/.dev ## ruff, mypy and the layers.
 
 bench: $(VENV)/.dev ## Compare with other toolkits on MiniLM (long: each gets an environment).
 	@$(BIN)/python benchmarks/peers.py produce
-	@$(BIN)/python benchmarks/peers.py measure
+	@$(BIN)/workbench run recipes/minilm-int8.yaml
+	@$(BIN)/python benchmarks/peers.py measure $(foreach variant,int8 fast w8,\
+		--ours workbench-$(variant)=runs/minilm-int8/variants/$(variant)/model.onnx)
 
 clean: ## Remove the environment and everything built; the store stays.
 	rm -rf $(VENV) build dist runs .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -77,6 +77,16 @@ def test_weights_of_fused_attention_stay_visible_to_quantize(fused):
     assert graphs.error(graphs.run(quantized, feed), exact) < 0.03
 
 
+def test_tables_inside_a_fused_embedding_are_shrunk_too(bert):
+    fused, _ = graphs.step(bert, "fuse", device="cuda")
+    for scheme in ("dynamic-int8", "weight-only"):
+        quantized, account = graphs.step(fused, "quantize", scheme=scheme)
+        assert account.changed["EmbedLayerNormalization"] == 2  # words and positions
+        assert account.bytes_after["embedding"] < 0.3 * account.bytes_before["embedding"]
+        feed = graphs.bert_feed()
+        assert graphs.error(graphs.run(quantized, feed), graphs.run(fused, feed)) < 0.05
+
+
 def test_attention_that_matches_no_pattern_is_reported(bert):
     _, account = graphs.step(bert, "fuse", attention=False)
     assert "MultiHeadAttention" not in account.changed

@@ -306,6 +306,23 @@ def test_static_int8_leaves_excluded_nodes_alone(tmp_path):
     assert "excluded" in account.skipped[0].reason
 
 
+def test_static_int8_takes_a_bias_with_two_axes(tmp_path):
+    nodes = [
+        helper.make_node("MatMul", ["x", "w"], ["h"], name="product"),
+        helper.make_node("Add", ["h", "b"], ["y"], name="bias"),
+    ]
+    proto = graphs.model(
+        nodes,
+        {"x": (TensorProto.FLOAT, ["batch", 64])},
+        {"y": ["batch", 96]},
+        {"w": graphs.weight(64, 96), "b": graphs.weight(1, 96)},
+    )
+    source = graphs.artifact(tmp_path / "biased", proto)
+    quantized, _ = graphs.step(source, "quantize", [{"x": floats(64, 64)}], scheme="static-int8")
+    feed = {"x": floats(8, 64, seed=3)}
+    assert graphs.error(graphs.run(quantized, feed), graphs.run(source, feed)) < 0.05
+
+
 def test_static_int8_without_data_says_what_to_use_instead(tmp_path):
     source = graphs.artifact(tmp_path / "cnn", graphs.cnn())
     with pytest.raises(StepError, match="calibration data") as caught:

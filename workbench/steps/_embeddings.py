@@ -57,8 +57,9 @@ def only_gathered(graph: Graph, name: str, lookups: Sequence[onnx.NodeProto]) ->
 def shrink_tables(graph: Graph, excluded: Collection[str], result: Result) -> None:
     """Replace lookups in float tables by lookups in int8 tables, in place.
 
-    The table stays small in memory too: for MiniLM this loads faster than a table that is scaled
-    at load, and one lookup of (32, 128) tokens takes 1.7 ms more out of 490. Tables that are read
+    The table stays small in memory too: for MiniLM, against a table that is scaled at load, this
+    loads in half the time and at half the peak memory (135 MB, 309 MB), and one lookup of (32, 128)
+    tokens takes 1.8 ms of 490. Tables that are read
     in other ways as well (a tied output layer, a fused embedding) are scaled at load.
     """
     import numpy as np

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     Feed = dict[str, Array]
 
 KEPT_ROWS = 256
-ENOUGH_ROWS = 8192
+ENOUGH_ROWS = 4096
 BATCH = 8
 
 

@@ -107,10 +107,22 @@ def _prepared(graph: Graph, folder: Path) -> Graph:
     for symbolic in (False, True):  # symbolic inference fails on some contrib operators
         try:
             quant_pre_process(str(path), str(result), skip_symbolic_shape=symbolic)
-            return Graph(onnx.load(str(result)))
+            prepared = Graph(onnx.load(str(result)))
+            _flatten_biases(prepared)
+            return prepared
         except Exception as error:  # onnxruntime raises many unrelated types
             reason = runtime_reason(error)
     raise StepError(f"The model cannot be prepared for static quantization: {reason}")
+
+
+def _flatten_biases(graph: Graph) -> None:
+    """Give Gemm biases of shape (1, N) one axis: the QDQ writer knows no others."""
+    for node in graph.nodes:
+        if node.op_type != "Gemm" or len(node.input) < 3:
+            continue
+        bias = graph.weight(node.input[2], rank=2)
+        if bias is not None and len(bias) == 1:
+            node.input[2] = graph.add(f"{node.input[2]}_flat", bias[0])
 
 
 def _quantized(

@@ -35,6 +35,7 @@ SMALLEST_BLOCK = 8
 KERNEL_BLOCKS = {8: 128, 4: 32}
 INT8_ACCUMULATION = 4
 """MatMulNBits' accuracy level: inputs are rounded to int8 per block inside the kernel."""
+HEAVY = frozenset({"MatMul", "Gemm", "Conv", "ConvTranspose", "Gather", "EmbedLayerNormalization"})
 OUTPUT_AXIS = {"Conv": 0, "FusedConv": 0, "ConvTranspose": 1}
 
 
@@ -143,7 +144,7 @@ def _sites(
         elif is_table and not options.embeddings:
             result.skip(name, "embedding tables are to stay as they are")
         elif values.size < SMALL:
-            if values.size > 1:
+            if kind in HEAVY:
                 result.skip(name, f"{values.size} values are too few to gain")
         elif not np.isfinite(values).all():
             raise StepError(f"The weight '{name}' holds values that are not finite.")

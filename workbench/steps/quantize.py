@@ -95,7 +95,7 @@ class Quantize(Step):
     )
     percentile: float = Field(99.99, gt=50, le=100, description="static-int8: for percentile.")
     samples: int = Field(
-        256, gt=0, description="Calibration samples to use at most; 8192 tokens are enough."
+        256, gt=0, description="Calibration samples to use at most; 4096 tokens are enough."
     )
 
     @model_validator(mode="after")
