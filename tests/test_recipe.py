@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from workbench.errors import RecipeError
 from workbench.recipe import load_recipe
-from workbench.yaml_source import read_yaml
+from workbench.yaml_source import dump_yaml, read_yaml
 
 GOOD = """\
 name: demo
@@ -81,6 +81,17 @@ def test_overrides_change_values_before_they_are_checked(tmp_path):
         load_recipe(path, overrides=("profile.batsh=[2]",))
     with pytest.raises(RecipeError, match=r"key\.path=value"):
         load_recipe(path, overrides=("profile.batch",))
+
+
+def test_merged_keys_of_yaml_are_read(tmp_path):
+    text = GOOD.replace("gates:", "profile: {<<: &p {batch: [2]}, threads: [1]}\ngates:")
+    assert load_recipe(write(tmp_path, text)).recipe.profile.batch == (2,)
+
+
+def test_a_recipe_as_written_reads_back_as_itself(tmp_path):
+    recipe = load_recipe(write(tmp_path, GOOD)).recipe
+    again = write(tmp_path, dump_yaml(recipe.as_written()))
+    assert load_recipe(again).recipe == recipe
 
 
 def test_only_keeps_the_baseline_and_the_named_variants(tmp_path):

@@ -27,6 +27,7 @@ def run(
     *,
     runs: Path = Path("runs"),
     smoke: bool = False,
+    remeasure: bool = False,
     store: Store | None = None,
     progress: Progress | None = None,
 ) -> tuple[Run, Path]:
@@ -36,6 +37,7 @@ def run(
         recipe: from :func:`load_recipe`.
         runs: folder of run directories.
         smoke: a quick way through everything on a tiny random model.
+        remeasure: measure latency again even where it was measured before.
         store: where artifacts are kept; none: the default store.
         progress: is told how the work goes.
 
@@ -49,7 +51,7 @@ def run(
     from workbench.resolve import resolve
     from workbench.runner import Runner
 
-    runner = Runner(resolve(recipe, smoke=smoke), store, progress)
+    runner = Runner(resolve(recipe, smoke=smoke), store, progress, remeasure=remeasure)
     result = runner.run()
     folder = runner.publish(result, runs)
     write_report(result, folder)

@@ -44,8 +44,16 @@ class Artifact:
 
     @property
     def digest(self) -> str:
-        """SHA-256 over the names and digests of the files: the identity of the content."""
-        return digest({name: record.sha256 for name, record in self.manifest.files.items()})
+        """SHA-256 of the content: the files, and how inputs are prepared and outputs are read."""
+        manifest = self.manifest
+        return digest(
+            {
+                "files": {name: record.sha256 for name, record in manifest.files.items()},
+                "means": manifest.model_dump(
+                    mode="json", include={"signature", "preprocess", "labels", "source"}
+                ),
+            }
+        )
 
 
 def digest(value: Any) -> str:
@@ -123,7 +131,7 @@ def copy_artifact(artifact: Artifact, target: Path) -> None:
     existing = target / MANIFEST
     if existing.is_file():
         try:
-            if open_artifact(target).digest == artifact.digest:
+            if open_artifact(target).manifest == artifact.manifest:
                 return
         except (CorruptError, InputError):
             pass  # replaced below by the good copy
@@ -143,13 +151,18 @@ def copy_side_files(source: Artifact, target: Path) -> None:
         shutil.copyfile(source.path / preprocess.tokenizer, target / preprocess.tokenizer)
 
 
-def write_atomic(path: Path, text: str) -> None:
+def write_atomic(path: Path, text: str, temporary: Path | None = None) -> None:
     """Write a text file so that a reader sees the old content or the new, never a part.
+
+    Args:
+        path: the file.
+        text: its content.
+        temporary: where it is written first, on the same file system; none: beside it.
 
     Raises:
         MissingError: the disk is full or the folder cannot be written.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary = temporary or path.with_name(f".{path.name}.{os.getpid()}")
     with disk_errors(path):
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -170,9 +183,12 @@ class disk_errors:  # noqa: N801 - a context manager reads as a verb phrase
         return None
 
     def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
-        if isinstance(error, OSError) and not isinstance(error, FileNotFoundError):
+        # safetensors wraps the system's error in a type of its own.
+        wrapped = type(error).__name__ == "SafetensorError" and "I/O error" in str(error)
+        if isinstance(error, OSError) or wrapped:
+            reason = getattr(error, "strerror", None) or error
             raise MissingError(
-                f"Cannot write {self.path}: {error.strerror or error}.",
+                f"Cannot write {self.path}: {reason}.",
                 hint="Free some space, or choose another folder (WORKBENCH_HOME, --runs).",
             ) from error
 

@@ -15,27 +15,16 @@ grid.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from workbench.errors import GateError
 from workbench.plugins import did_you_mean
 from workbench.records import Interval, Latency, Measurement, Outcome, Setting, Verdict
 
-UNITS = {
-    "": 1.0,
-    "B": 1.0,
-    "KB": 1e3,
-    "MB": 1e6,
-    "GB": 1e9,
-    "KiB": 1024.0,
-    "MiB": 1024.0**2,
-    "GiB": 1024.0**3,
-    "us": 1e-3,
-    "ms": 1.0,
-    "s": 1e3,
-}
-"""Sizes in bytes and times in milliseconds, the units of the records."""
+SIZES = {"B": 1.0, "KB": 1e3, "MB": 1e6, "GB": 1e9, "KiB": 2.0**10, "MiB": 2.0**20, "GiB": 2.0**30}
+TIMES = {"us": 1e-3, "ms": 1.0, "s": 1e3}
+"""Bytes and milliseconds are the units of the records."""
 
 FOOTPRINT: dict[str, Callable[[Measurement], float | None]] = {
     "size": lambda m: float(m.footprint.size_bytes),
@@ -49,6 +38,9 @@ FOOTPRINT: dict[str, Callable[[Measurement], float | None]] = {
 }
 """Figures without an interval: they are counted, or peaks of one run."""
 
+CONFIDENCE = 0.9
+"""Intervals that state less do not decide a gate."""
+
 CELLS = ("latency.p50", "latency.p95", "latency.p99", "speedup")
 AGREEMENT = (
     "cosine_mean",
@@ -60,6 +52,11 @@ AGREEMENT = (
     "mean_abs",
 )
 NAMES = (*FOOTPRINT, "load", "quality", *AGREEMENT, *CELLS)
+UNITS = {
+    **dict.fromkeys(("size", "model_size", "memory"), SIZES),
+    **dict.fromkeys(("load", "latency.p50", "latency.p95", "latency.p99"), TIMES),
+}
+"""The units that a measurement's bound may have; others have none."""
 
 _GATE = re.compile(
     r"^\s*(?P<name>[a-z][a-z0-9_.]*)\s*(?:\[(?P<selector>[^\]]*)\])?\s*"
@@ -124,7 +121,8 @@ def parse_gate(text: str) -> ParsedGate:
     selector = _selector(match["selector"], text)
     if selector and name not in CELLS:
         raise GateError(f"'{text}': only {', '.join(CELLS)} take a selector in brackets.")
-    return ParsedGate(text, name, selector, match["operator"], _bound(match["bound"], text))
+    bound = _bound(match["bound"], text, UNITS.get(name, {}))
+    return ParsedGate(text, name, selector, match["operator"], bound)
 
 
 def _selector(text: str | None, gate: str) -> dict[str, int | str]:
@@ -137,36 +135,48 @@ def _selector(text: str | None, gate: str) -> dict[str, int | str]:
             raise GateError(
                 f"'{gate}': '{key}' selects nothing.", hint=did_you_mean(key, Setting.model_fields)
             )
-        selector[key] = int(value) if value.isdigit() else value
+        if key == "device":
+            selector[key] = value
+        elif value.isdigit():
+            selector[key] = int(value)
+        else:
+            raise GateError(f"'{gate}': {key} selects by a whole number, as in {key}=1.")
     return selector
 
 
-def _bound(text: str, gate: str) -> Bound:
+def _bound(text: str, gate: str, units: dict[str, float]) -> Bound:
     if text == "baseline":
         return Bound(1.0, 0.0)
     if match := _FACTOR.match(text):
-        return Bound(_number(match, gate), 0.0)
+        return Bound(_number(match, gate, {}), 0.0)
     if match := _OFFSET.match(text):
         sign = 1.0 if match["sign"] == "+" else -1.0
-        amount = _number(match, gate)
+        amount = _number(match, gate, units)
         return Bound(1 + sign * amount, 0.0) if match["unit"] == "%" else Bound(1.0, sign * amount)
     if match := _ABSOLUTE.match(text):
-        return Bound(0.0, (-1.0 if text.startswith("-") else 1.0) * _number(match, gate))
+        sign = -1.0 if text.startswith("-") else 1.0
+        return Bound(0.0, sign * _number(match, gate, units))
     raise GateError(
         f"'{gate}': '{text}' is no bound.",
         hint="Write a number with a unit, '0.3 * baseline' or 'baseline - 0.5%'.",
     )
 
 
-def _number(match: re.Match[str], gate: str) -> float:
+def _number(match: re.Match[str], gate: str, units: dict[str, float]) -> float:
     value, unit = float(match["number"]), match["unit"]
     if unit == "%":
         return value / 100
-    if unit not in UNITS:
-        raise GateError(
-            f"'{gate}': the unit '{unit}' is not known.", hint=did_you_mean(unit, UNITS)
-        )
-    return value * UNITS[unit]
+    if unit and unit not in units:
+        hint = f"Units here are: {', '.join(units)}." if units else "No unit fits here, but %."
+        raise GateError(f"'{gate}': the unit '{unit}' is not known here.", hint=hint)
+    return value * (units[unit] if unit else 1.0)
+
+
+def impossible(gate: ParsedGate, grid: Sequence[Setting]) -> str | None:
+    """Why a gate can never be judged on a grid of cells, or none."""
+    if gate.name in CELLS and not any(_selected(cell, gate.selector) for cell in grid):
+        return f"'{gate.text}': no cell of the profile is selected."
+    return None
 
 
 def judge(gate: str, variant: str, measured: Measurement, baseline: Measurement) -> Verdict:
@@ -208,9 +218,16 @@ def judge(gate: str, variant: str, measured: Measurement, baseline: Measurement)
             bound,
         )
     bound = parsed.bound.of(reference.value if reference else None)
-    outcome = parsed.compare(observed.low, observed.high, bound)
+    outcome = _against(parsed, observed, reference)
     shown = f"{_show(parsed.name, observed)}, bound {_value(parsed.name, bound)}"
     return verdict(outcome, shown, observed, bound)
+
+
+def _against(parsed: ParsedGate, observed: Interval, reference: Interval | None) -> Outcome:
+    """Judge an interval against both ends of a bound that has an interval too."""
+    ends = (reference.low, reference.high) if reference else (None,)
+    outcomes = {parsed.compare(observed.low, observed.high, parsed.bound.of(end)) for end in ends}
+    return outcomes.pop() if len(outcomes) == 1 else Outcome.UNDECIDED
 
 
 def _figure(name: str, measured: Measurement) -> Interval | None:
@@ -299,6 +316,10 @@ def _judge_cell(parsed: ParsedGate, cell: Latency, reference: Latency | None) ->
     observed = getattr(cell, f"{percentile}_ms")
     if observed is None:
         return unknown(f"too few samples for {percentile}")
+    if observed.confidence < CONFIDENCE:
+        return unknown(
+            f"{observed.n} samples tell {percentile} with {observed.confidence:.0%} confidence only"
+        )
     if not parsed.bound.factor:
         return judged(observed, parsed.bound.offset, f"{percentile} ms")
     other: Interval | None = getattr(reference, f"{percentile}_ms") if reference else None
@@ -315,10 +336,7 @@ def _judge_cell(parsed: ParsedGate, cell: Latency, reference: Latency | None) ->
             method="paired " + cell.speedup.method,
         )
         return judged(ratio, bound, "p50 ms")
-    low, high = parsed.bound.of(other.low), parsed.bound.of(other.high)
-    against = {parsed.compare(observed.low, observed.high, edge) for edge in (low, high)}
-    outcome = against.pop() if len(against) == 1 else Outcome.UNDECIDED
-    return judged(observed, bound, f"{percentile} ms", outcome)
+    return judged(observed, bound, f"{percentile} ms", _against(parsed, observed, other))
 
 
 def _selected(setting: Setting, selector: dict[str, int | str]) -> bool:

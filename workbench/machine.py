@@ -17,7 +17,11 @@ ISA: tuple[str, ...] = (
 )
 """Flags of /proc/cpuinfo that change the speed or the numbers of inference."""
 
-PACKAGES = ("workbench", "onnxruntime", "onnx", "torch", "transformers", "optimum-onnx", "numpy")
+PACKAGES = (
+    *("workbench", "onnxruntime", "onnxruntime-gpu", "onnx", "onnxscript", "onnxslim"),
+    *("torch", "transformers", "optimum-onnx", "tokenizers", "numpy"),
+)
+"""Packages that can change a result; their versions are part of every key."""
 
 
 def machine() -> Machine:

@@ -18,7 +18,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from workbench.artifact import digest, file_digest
+from workbench.artifact import digest, disk_errors, file_digest
 from workbench.errors import InputError, MissingError, ModelError
 from workbench.machine import check_memory
 from workbench.plugins import did_you_mean, explain, sources_digest
@@ -40,6 +40,8 @@ CARD = "model.yaml"
 WEIGHTS = "weights.safetensors"
 HUGGING_FACE_FILES = ("*.json", "*.txt", "*.model", "*.safetensors", "*/config.json")
 """What is taken of a Hugging Face folder: configuration, tokenizer, safetensors, pooling."""
+PICKLED_WEIGHTS = "pytorch_model.bin"
+"""Read, where there are no safetensors, with weights_only=True, and stored as safetensors."""
 
 
 class ModelCard(BaseModel):
@@ -138,29 +140,43 @@ class ModelReference:
                 NaN, or a pickle that needs more than ``weights_only`` allows.
         """
         check_memory(sum(p.stat().st_size for p in self._files().values()), self.name)
-        if self.kind == "huggingface":
-            return self._huggingface(target)
-        if self.kind == "factory":
-            return self._factory(target)
-        return self._onnx(target)
+        fill = {"huggingface": self._huggingface, "factory": self._factory, "onnx": self._onnx}
+        before = self.key()
+        with disk_errors(target):
+            manifest = fill[self.kind](target)
+        if self.key() != before:
+            raise ModelError(
+                f"The files of '{self.name}' changed while they were read.",
+                hint="Run again when whatever writes them has finished.",
+            )
+        return manifest
 
     def _files(self) -> dict[str, Path]:
         files: dict[str, Path] = {}
         if self.kind == "huggingface" and self.path is not None:
-            for pattern in HUGGING_FACE_FILES:
+            for pattern in (*HUGGING_FACE_FILES, PICKLED_WEIGHTS):
                 files.update(
                     {p.relative_to(self.path).as_posix(): p for p in self.path.glob(pattern)}
                 )
+            if any(name.endswith(".safetensors") for name in files):
+                files.pop(PICKLED_WEIGHTS, None)
         elif self.path is not None:
             files[self.path.name] = self.path
             if self.kind == "onnx":
                 files.update(external_files(self.path))
         if (script := self._script()) is not None:
             files["factory.py"] = script
+            if script.name == "__init__.py":
+                sources = sorted(script.parent.rglob("*.py"))
+                files |= {p.relative_to(script.parent.parent).as_posix(): p for p in sources}
         return dict(sorted(files.items()))
 
     def _script(self) -> Path | None:
-        """The factory's source file, or none where it cannot be told."""
+        """The factory's source file, or none where there is no factory.
+
+        Of a module in a package this is the module alone; a package's ``__init__.py`` stands for
+        all of its files. What else the file imports is not part of the model's key.
+        """
         if self.factory is None:
             return None
         module, _, _ = self.factory.rpartition(":")
@@ -172,9 +188,9 @@ class ModelReference:
             found = importlib.util.find_spec(module)
         except (ImportError, ValueError):
             found = None
-        if found is None or found.origin is None:
+        if found is None or found.origin is None or not Path(found.origin).is_file():
             raise ModelError(
-                f"The factory's module '{module}' is not found.",
+                f"The factory's module '{module}' is not found, or is no Python file.",
                 hint="Install its package, or write file.py:function beside the recipe.",
             )
         return Path(found.origin)
@@ -184,8 +200,10 @@ class ModelReference:
     def _huggingface(self, target: Path) -> Manifest:
         assert self.path is not None
         config = read_json(self.path / "config.json")
+        if "model_type" not in config:
+            raise ModelError(f"{self.path / 'config.json'} names no model_type.")
         for name, path in self._files().items():
-            if path.suffix == ".safetensors" and self.smoke:
+            if name == PICKLED_WEIGHTS or (path.suffix == ".safetensors" and self.smoke):
                 continue
             (target / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(path, target / name)
@@ -367,7 +385,8 @@ def _download(reference: str) -> Path:
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
     try:
-        return Path(snapshot_download(reference, allow_patterns=list(HUGGING_FACE_FILES)))
+        patterns = [*HUGGING_FACE_FILES, PICKLED_WEIGHTS]
+        return Path(snapshot_download(reference, allow_patterns=patterns))
     except (LocalEntryNotFoundError, HfHubHTTPError, OSError, ValueError) as error:
         reason = str(error).splitlines()[0]
         raise MissingError(
@@ -491,8 +510,11 @@ def _pooling(folder: Path) -> Pooling | None:
     """Pooling of a sentence-transformers folder (modules.json, 1_Pooling/config.json), or none."""
     if not (folder / "modules.json").is_file():
         return None
-    modules = json.loads((folder / "modules.json").read_text(encoding="utf-8"))
-    kinds = [str(module.get("type", "")).rpartition(".")[2] for module in modules]
+    try:
+        modules = json.loads((folder / "modules.json").read_text(encoding="utf-8"))
+        kinds = [str(module.get("type", "")).rpartition(".")[2] for module in modules]
+    except (OSError, ValueError, AttributeError, TypeError) as error:
+        raise ModelError(f"{folder / 'modules.json'} cannot be read: {error}.") from error
     unknown = set(kinds) - {"Transformer", "Pooling", "Normalize"}
     if unknown:
         raise ModelError(
@@ -543,9 +565,9 @@ def _convert_bin(source: Path, target: Path) -> None:
     """Rewrite ``pytorch_model.bin`` as safetensors."""
     from safetensors.torch import save_file
 
-    path = source / "pytorch_model.bin"
+    path = source / PICKLED_WEIGHTS
     if not path.is_file():
-        raise ModelError(f"{source} has no weights: neither *.safetensors nor pytorch_model.bin.")
+        raise ModelError(f"{source} has no weights: neither *.safetensors nor {PICKLED_WEIGHTS}.")
     state = {name: tensor.contiguous().clone() for name, tensor in read_state(path).items()}
     save_file(state, target / "model.safetensors", metadata={"format": "pt"})
 
@@ -553,13 +575,14 @@ def _convert_bin(source: Path, target: Path) -> None:
 def _tiny_huggingface(source: Path, target: Path) -> None:
     """Tiny random weights of the same architecture: two layers, few heads, the same vocabulary."""
     import torch
-    from transformers import AutoConfig, AutoModel
+    from transformers import AutoConfig
 
     config = AutoConfig.from_pretrained(str(source))
     heads = max(1, min(4, int(getattr(config, "num_attention_heads", 4) or 4)))
     small = {
         "num_hidden_layers": 2,
         "num_attention_heads": heads,
+        "num_key_value_heads": heads,
         "hidden_size": heads * 8,
         "intermediate_size": heads * 16,
     }
@@ -567,7 +590,8 @@ def _tiny_huggingface(source: Path, target: Path) -> None:
         if hasattr(config, name):
             setattr(config, name, value)
     torch.manual_seed(0)
-    AutoModel.from_config(config).save_pretrained(str(target), safe_serialization=True)
+    auto = auto_class(_task_of(read_json(source / "config.json")))
+    auto.from_config(config).save_pretrained(str(target), safe_serialization=True)
 
 
 # --- building torch modules --------------------------------------------------------------------
@@ -584,8 +608,6 @@ def build_module(factory: str, folder: Path, arguments: dict[str, Any]) -> Any:
     module_name, _, function = factory.rpartition(":")
     try:
         if module_name.endswith(".py"):
-            import importlib.util
-
             path = folder / module_name
             spec = importlib.util.spec_from_file_location(f"_factory_{digest(str(path))[:8]}", path)
             if spec is None or spec.loader is None:
@@ -622,7 +644,8 @@ def load_torch(folder: Path, manifest: Manifest) -> Any:
     return _load_huggingface(folder, source)
 
 
-def _load_huggingface(folder: Path, source: TorchSource) -> Any:
+def auto_class(task: str | None) -> Any:
+    """transformers' Auto class of a task."""
     import transformers
 
     names = {
@@ -632,7 +655,13 @@ def _load_huggingface(folder: Path, source: TorchSource) -> Any:
         "fill-mask": "AutoModelForMaskedLM",
         "image-classification": "AutoModelForImageClassification",
     }
-    auto = getattr(transformers, names.get(source.task or "", "AutoModel"))
+    return getattr(transformers, names.get(task or "", "AutoModel"))
+
+
+def _load_huggingface(folder: Path, source: TorchSource) -> Any:
+    import transformers
+
+    auto = auto_class(source.task)
     transformers.logging.set_verbosity_error()
     try:
         # Eager attention exports to the pattern that transformer fusion knows.

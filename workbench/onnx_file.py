@@ -50,6 +50,7 @@ def save_onnx(model: Any, path: Path) -> None:
 
     large = model.ByteSize() > 1_900_000_000
     with disk_errors(path):
+        path.with_name(f"{path.name}.data").unlink(missing_ok=True)
         onnx.save(
             model,
             str(path),
@@ -122,7 +123,7 @@ def _check_finite(model: Any, path: Path) -> None:
     from onnx import TensorProto, numpy_helper
 
     floats = (TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.DOUBLE)
-    for tensor in model.graph.initializer:
+    for tensor in _tensors(model):
         if tensor.data_type not in floats:
             continue
         values = numpy_helper.to_array(tensor, str(path.parent))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import re
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
 
@@ -27,6 +27,10 @@ class Use(_Part):
     name: str
     options: dict[str, Any] | str | None = None
 
+    def as_written(self) -> str | dict[str, Any]:
+        """As a recipe writes it."""
+        return self.name if self.options is None else {self.name: self.options}
+
 
 def _use(value: Any) -> Any:
     if isinstance(value, str):
@@ -46,7 +50,9 @@ class TensorInput(_Part):
     """An input of a model that a factory builds."""
 
     name: str = Field(description="Name of the forward method's argument.")
-    dtype: str = Field("float32", description="numpy dtype name.")
+    dtype: Literal[
+        "float32", "float16", "float64", "int64", "int32", "int16", "int8", "uint8", "bool"
+    ] = Field("float32", description="numpy dtype name.")
     shape: tuple[int | str, ...] = Field(description="Sizes; a name makes the axis dynamic.")
 
 
@@ -100,6 +106,15 @@ class Recipe(_Part):
             if not re.match(NAME, name):
                 raise ValueError(f"'{name}' is no name: use letters, digits, dots, - and _")
         return variants
+
+    def as_written(self) -> dict[str, Any]:
+        """The recipe as YAML data that reads back as the same recipe, defaults left out."""
+        data: dict[str, Any] = self.model_dump(mode="json", exclude_defaults=True)
+        data["task"] = self.task.as_written()
+        data["variants"] = {
+            name: [use.as_written() for use in uses] for name, uses in self.variants.items()
+        }
+        return data
 
     @property
     def baseline(self) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat
 
 Format = Literal["torch", "onnx"]
 Dimension = int | str
@@ -212,9 +212,9 @@ class Machine(Record):
 class Interval(Record):
     """A figure with its interval; ``n`` samples, ``method`` says how it was made."""
 
-    value: float
-    low: float
-    high: float
+    value: FiniteFloat
+    low: FiniteFloat
+    high: FiniteFloat
     n: int
     method: str = "bootstrap"
     confidence: float = 0.95
@@ -280,6 +280,8 @@ class LatencyTable(Record):
 
     cells: dict[str, tuple[Latency, ...]]
     skipped: tuple[Skipped, ...] = ()
+    machine: Machine
+    measured: str = Field(description="When: ISO 8601, UTC.")
 
 
 class Footprint(Record):
@@ -346,14 +348,15 @@ class Run(Record):
     recipe: dict[str, Any]
     model: str
     task: str
-    machine: Machine
+    machine: Machine = Field(description="As it was when the latency was measured.")
+    measured: str = Field(description="When the latency was measured: ISO 8601, UTC.")
     variants: tuple[VariantResult, ...]
     verdicts: tuple[Verdict, ...] = ()
     seconds: float
     reused: int = Field(0, description="Steps and measurements taken from the store.")
     performed: int = 0
 
-    @property
-    def passed(self) -> bool:
-        """Whether no gate failed (an undecided gate is no failure)."""
-        return all(v.outcome is not Outcome.FAIL for v in self.verdicts)
+    def passed(self, *, strict: bool = False) -> bool:
+        """Whether no gate failed; when strict, an undecided one is a failure too."""
+        bad = {Outcome.FAIL, Outcome.UNDECIDED} if strict else {Outcome.FAIL}
+        return all(verdict.outcome not in bad for verdict in self.verdicts)

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from workbench.errors import GateError, InputError, RecipeError
-from workbench.gates import NAMES, parse_gate
+from workbench.gates import impossible, parse_gate
 from workbench.models import ModelReference, find_model
 from workbench.profile_options import ProfileOptions
 from workbench.recipe import Recipe, RecipeSource
-from workbench.records import Format
+from workbench.records import Format, Setting
 from workbench.steps import Step, make_step, steps
 from workbench.tasks import BoundTask, make_task, tasks
 
@@ -178,9 +178,11 @@ def _check_gates(source: RecipeSource) -> None:
     recipe = source.recipe
     for index, gate in enumerate(recipe.gates):
         try:
-            parse_gate(gate.gate)
+            parsed = parse_gate(gate.gate)
         except GateError as error:
             raise source.error(("gates", index), error.message, error.hint) from error
+        if reason := impossible(parsed, _cells(recipe.profile)):
+            raise source.error(("gates", index), reason, "Add it to the profile's grid.")
         for name in gate.variants or ():
             if name not in recipe.variants:
                 raise source.error(
@@ -188,6 +190,23 @@ def _check_gates(source: RecipeSource) -> None:
                     f"the gate names the variant '{name}', which does not exist.",
                     f"There is: {', '.join(recipe.variants)}.",
                 )
+            if name == recipe.baseline:
+                raise source.error(
+                    ("gates", index),
+                    f"the gate names '{name}', the baseline that the others are held against.",
+                    "Name the other variants, or leave `variants` out.",
+                )
+
+
+def _cells(profile: ProfileOptions) -> list[Setting]:
+    """All cells that a profile can have, whatever axes the model turns out to have."""
+    return [
+        Setting(batch=batch, sequence=sequence, threads=threads, device=device)
+        for device in profile.devices
+        for threads in profile.threads
+        for batch in profile.batch
+        for sequence in (*profile.sequence, None)
+    ]
 
 
 def _smoke_profile(profile: ProfileOptions) -> ProfileOptions:
@@ -201,4 +220,4 @@ def _smoke_profile(profile: ProfileOptions) -> ProfileOptions:
     )
 
 
-__all__ = ["NAMES", "Resolved", "check", "recipe_schema", "resolve"]
+__all__ = ["Resolved", "check", "recipe_schema", "resolve"]

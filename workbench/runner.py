@@ -7,7 +7,7 @@ of the libraries. What the store has under a key is not made again: caching and 
 
 from __future__ import annotations
 
-import json
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -54,6 +54,7 @@ from workbench.resolve import Resolved
 from workbench.steps import Step, StepContext
 from workbench.store import Store
 from workbench.validate import validate
+from workbench.yaml_source import dump_yaml
 
 if TYPE_CHECKING:
     import numpy as np
@@ -80,11 +81,17 @@ class Runner:
     """Runs one resolved recipe on one store."""
 
     def __init__(
-        self, resolved: Resolved, store: Store | None = None, progress: Progress | None = None
+        self,
+        resolved: Resolved,
+        store: Store | None = None,
+        progress: Progress | None = None,
+        *,
+        remeasure: bool = False,
     ) -> None:
         self.resolved = resolved
         self.store = store or Store()
         self.progress = progress or Progress()
+        self.remeasure = remeasure
         self.machine: Machine = machine()
         self._artifacts: dict[str, Artifact] = {}
         self._finished: dict[str, Artifact] = {}
@@ -163,12 +170,13 @@ class Runner:
         recipe = self.resolved.recipe
         run = Run(
             name=self.resolved.name,
-            created=datetime.now(UTC).isoformat(timespec="seconds"),
+            created=_now(),
             smoke=self.resolved.smoke,
-            recipe=json.loads(recipe.model_dump_json()),
+            recipe=recipe.as_written(),
             model=self.resolved.model.name,
             task=recipe.task.name,
-            machine=self.machine,
+            machine=table.machine,
+            measured=table.measured,
             variants=tuple(
                 VariantResult(
                     name=name,
@@ -201,8 +209,10 @@ class Runner:
                 with workbench.artifact.disk_errors(folder):
                     variants.mkdir(parents=True, exist_ok=True)
                 copy_artifact(artifact, variants / name)
-            source = self.resolved.source.source
-            write_atomic(folder / "recipe.yaml", source.file.read_text(encoding="utf-8"))
+            for stale in variants.iterdir():
+                if stale.name not in self._finished:
+                    shutil.rmtree(stale)
+            write_atomic(folder / "recipe.yaml", dump_yaml(run.recipe))
             write_atomic(folder / RUN_FILE, run.model_dump_json(indent=1, exclude_none=True) + "\n")
         return folder
 
@@ -312,6 +322,9 @@ class Runner:
             }
         )
 
+        if self.remeasure:
+            self.store.forget_record(key)
+
         def measure() -> LatencyTable:
             cells, skipped = measure_latency(
                 {name: artifact.model_path for name, artifact in artifacts.items()},
@@ -320,7 +333,7 @@ class Runner:
                 vocabulary=_vocabulary(artifacts[baseline]),
                 progress=self.progress.advance,
             )
-            return LatencyTable(cells=cells, skipped=skipped)
+            return LatencyTable(cells=cells, skipped=skipped, machine=self.machine, measured=_now())
 
         return self.store.record(key, LatencyTable, measure)
 
@@ -351,7 +364,7 @@ class Runner:
                         gate=gate.gate,
                         variant=name,
                         outcome=Outcome.NOT_JUDGED,
-                        reason="a smoke run has random weights",
+                        reason="a smoke run only shows that everything works",
                     )
                 else:
                     yield judge(gate.gate, name, measured, measurements[recipe.baseline])
@@ -366,14 +379,16 @@ class Runner:
                     seen.add(node.key)
                     guess = node.step.seconds if node.step else 3.0
                     yield self._estimate(_label(node), guess, self.store.has(node.key))
+        # An artifact that is stored was most likely measured too: a guess, for the time left only.
+        stored = {name: self.store.has(node.key) for name, node in self.leaves.items()}
         for name in self.leaves:
-            yield self._estimate(f"quality · {name}", 4.0, False)
+            yield self._estimate(f"quality · {name}", 4.0, stored[name])
         for name in self.leaves:
-            yield self._estimate(f"size and memory · {name}", 3.0, False)
+            yield self._estimate(f"size and memory · {name}", 3.0, stored[name])
         profile = self.resolved.profile
         cells = len(profile.batch) * len(profile.sequence) * len(profile.threads)
-        guess = cells * len(self.leaves) * profile.seconds * len(profile.devices)
-        yield self._estimate("latency", guess * profile.processes, False)
+        guess = 1.5 * cells * len(self.leaves) * profile.seconds * len(profile.devices)
+        yield self._estimate("latency", guess, all(stored.values()) and not self.remeasure)
 
     def _estimate(self, label: str, guess: float, stored: bool) -> Work:
         if stored:
@@ -397,6 +412,10 @@ class Runner:
             detail = result.manifest.lineage[-1].account.summary
         self.progress.finish(label, seconds, reused=reused, detail=detail)
         return result
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def load_run(folder: Path) -> Run:

@@ -89,9 +89,15 @@ class Store:
                 except ValidationError:
                     path.unlink()
             made = make()
-            write_atomic(path, made.model_dump_json(exclude_none=True) + "\n")
+            text = made.model_dump_json(exclude_none=True) + "\n"
+            write_atomic(path, text, self.root / "tmp" / f"{key}.json")
             self.performed += 1
             return made
+
+    def forget_record(self, key: str) -> None:
+        """Make the record of a key anew next time."""
+        with self.lock(key):
+            (self.root / "records" / f"{key}.json").unlink(missing_ok=True)
 
     def array(self, key: str, make: Callable[[], np.ndarray]) -> np.ndarray:
         """The array of a key, made when it is not there or cannot be read."""
@@ -107,7 +113,7 @@ class Store:
                 except (ValueError, OSError, EOFError):
                     path.unlink()
             made = make()
-            temporary = path.with_name(f".{path.name}.{os.getpid()}")
+            temporary = self.root / "tmp" / f"{key}.npy"
             with disk_errors(path):
                 try:
                     with temporary.open("wb") as file:

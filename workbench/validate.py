@@ -46,18 +46,28 @@ def validate(
             _outputs(session, feed)
         return None
     original = open_session(parent)
-    _same_inputs(signature_of(session), signature_of(original))
+    _same_signature(signature_of(session), signature_of(original))
     return _compare(session, original, feeds, tolerance)
 
 
-def _same_inputs(child: Signature, parent: Signature) -> None:
-    def shape(signature: Signature) -> list[tuple[str, str]]:
+def _same_signature(child: Signature, parent: Signature) -> None:
+    """Names and dtypes must be the same, and no dynamic axis of an input may have become fixed."""
+
+    def named(signature: Signature) -> list[tuple[str, str]]:
         return [(s.name, s.dtype) for s in (*signature.inputs, *signature.outputs)]
 
-    if shape(child) != shape(parent):
+    if named(child) != named(parent):
         raise StepError(
-            f"The step changed the model's signature from {shape(parent)} to {shape(child)}."
+            f"The step changed the model's signature from {named(parent)} to {named(child)}."
         )
+    for own, given in zip(child.inputs, parent.inputs, strict=True):
+        fixed = [
+            before
+            for now, before in zip(own.shape, given.shape, strict=False)
+            if isinstance(before, str) and isinstance(now, int)
+        ]
+        if fixed or len(own.shape) != len(given.shape):
+            raise StepError(f"The step changed the input {given} to {own}.")
 
 
 def _compare(
@@ -66,18 +76,20 @@ def _compare(
     feeds: Sequence[Feed],
     tolerance: float | None,
 ) -> Parity | None:
+    """The largest difference over all outputs, and the smallest cosine of any sample of one."""
     import numpy as np
 
     worst, cosine, samples = 0.0, 1.0, 0
     for feed in feeds:
-        got, wanted = _outputs(session, feed), _outputs(original, feed)
-        if got.shape != wanted.shape:
-            raise StepError(f"The step's model gives {got.shape}, its parent {wanted.shape}.")
-        worst = max(worst, float(np.abs(got - wanted).max()))
-        a, b = got.reshape(len(got), -1), wanted.reshape(len(wanted), -1)
-        norms = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
-        cosine = min(cosine, float(((a * b).sum(1) / np.maximum(norms, 1e-12)).min()))
-        samples += len(got)
+        pairs = zip(_outputs(session, feed), _outputs(original, feed), strict=True)
+        for got, wanted in pairs:
+            if got.shape != wanted.shape:
+                raise StepError(f"The step's model gives {got.shape}, its parent {wanted.shape}.")
+            worst = max(worst, float(np.abs(got - wanted).max()))
+            a, b = got.reshape(len(got), -1), wanted.reshape(len(wanted), -1)
+            norms = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
+            cosine = min(cosine, float(((a * b).sum(1) / np.maximum(norms, 1e-12)).min()))
+        samples += len(next(iter(feed.values())))
     if samples == 0:
         return None
     within = None if tolerance is None else worst <= tolerance
@@ -91,16 +103,18 @@ def _compare(
     )
 
 
-def _outputs(session: onnxruntime.InferenceSession, feed: Feed) -> np.ndarray:
+def _outputs(session: onnxruntime.InferenceSession, feed: Feed) -> list[np.ndarray]:
+    """All numeric outputs as float64, each with at least one axis."""
     import numpy as np
 
     names = {node.name for node in session.get_inputs()}
     try:
-        first = session.run(None, {name: v for name, v in feed.items() if name in names})[0]
+        outputs = session.run(None, {name: v for name, v in feed.items() if name in names})
     except Exception as error:  # onnxruntime raises many unrelated types
         raise StepError(f"The model fails on a real input: {runtime_reason(error)}") from error
-    values = np.asarray(first, dtype=np.float64)
-    if not np.isfinite(values).all():
+    arrays = [np.atleast_1d(output) for output in outputs if isinstance(output, np.ndarray)]
+    values = [np.asarray(a, dtype=np.float64) for a in arrays if a.dtype.kind in "fiub"]
+    if not all(np.isfinite(value).all() for value in values):
         raise StepError(
             "The model gives NaN or infinity on a real input.",
             hint="A value overflows the smaller type: exclude its nodes.",

@@ -64,6 +64,17 @@ def read_yaml(file: Path) -> YamlSource:
     return YamlSource(file, _plain(tree, (), lines), lines)
 
 
+def dump_yaml(data: Any) -> str:
+    """Data as YAML text, keys in their order."""
+    from io import StringIO
+
+    yaml = YAML()
+    yaml.width = 100
+    text = StringIO()
+    yaml.dump(data, text)
+    return text.getvalue()
+
+
 def parse_value(text: str) -> Any:
     """A YAML value given on the command line, such as ``[1, 8]`` or ``true``.
 
@@ -85,7 +96,8 @@ def _plain(node: Any, place: Place, lines: dict[Place, int]) -> Any:
     if isinstance(node, CommentedMap):
         plain = {}
         for key, value in node.items():
-            lines[(*place, key)] = node.lc.key(key)[0] + 1 if node.lc.data else node.lc.line + 1
+            at = (node.lc.data or {}).get(key)  # a merged key has no place of its own
+            lines[(*place, key)] = (at[0] if at else node.lc.line) + 1
             plain[key] = _plain(value, (*place, key), lines)
         return plain
     if isinstance(node, CommentedSeq):

@@ -33,6 +33,14 @@ def nothing_left(folder):
         (("[export, {quantize: dynamic-int8}]", "[{quantize: dynamic-int8}]"), [":9", "'export'"]),
         (("fp32: [export]", "fp32: []"), ["recipe.yaml:8", "Add 'export'"]),
         (("size <=", "sise <="), ["recipe.yaml:13", "Did you mean 'size'?"]),
+        (("size <=", "latency.p50[batch=7] <="), ["recipe.yaml:13", "no cell"]),
+        (("size <= 0.5 * baseline", "size <= 3 ms"), ["recipe.yaml:13", "unit 'ms'"]),
+        (
+            ("- size <= 0.5 * baseline", "- {gate: size <= 1 B, variants: [fp32]}"),
+            ["recipe.yaml:13", "the baseline"],
+        ),
+        (("dtype: float32", "dtype: flaot32"), ["recipe.yaml:5", "dtype"]),
+        (("net.py:build", "time:sleep"), ["'time'"]),
         (("net.py:build", "none.py:build"), ["none.py"]),
         (("weights.pt", "nothing.pt"), ["no checkpoint", "nothing.pt"]),
         (("data: data.npz", "data: other.npz"), ["recipe.yaml:6", "other.npz"]),
@@ -216,6 +224,11 @@ def build():
     )
     result = cli("run", project / "recipe.yaml", "--set", "model.checkpoint=null")
     refused(result, "loops on the data", code=3)
+
+
+def test_inputs_that_forward_does_not_take_are_told(cli, project):
+    wrong = ("--set", "model.inputs=[{name: x, dtype: float64, shape: [batch, 32]}]")
+    refused(cli("run", project / "recipe.yaml", *wrong), "forward", "float64", code=3)
 
 
 def test_too_little_memory_is_told_before_loading(cli, project, tmp_path, monkeypatch):

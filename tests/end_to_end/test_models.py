@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -204,3 +205,69 @@ def test_an_onnx_root_keeps_its_external_data(tmp_path):
     assert set(artifact.manifest.files) == {"model.onnx", "own.onnx.data"}
     assert artifact.manifest.signature.inputs[0].shape == ("batch", 32)
     assert np.dtype(artifact.manifest.signature.inputs[0].dtype) == np.float32
+
+
+def test_a_factory_may_be_a_function_of_a_module(cli, project, monkeypatch):
+    package = project / "nets_of_a_package"
+    package.mkdir()
+    (package / "__init__.py").write_text("from nets_of_a_package.net import build\n")
+    (project / "net.py").rename(package / "net.py")
+    monkeypatch.syspath_prepend(project)
+    module = ("--set", "model.factory=nets_of_a_package:build")
+    result = cli("run", project / "recipe.yaml", "--only", "int8", *module)
+    assert result.code == 0, result.err
+    first = load_run(Path("runs") / "small").variants[0].key
+    (package / "net.py").write_text((package / "net.py").read_text() + "# changed\n")
+    cli("run", project / "recipe.yaml", "--only", "int8", *module)
+    assert load_run(Path("runs") / "small").variants[0].key != first
+
+
+@pytest.mark.slow
+def test_pickled_hugging_face_weights_are_read_safely_and_are_part_of_the_key(
+    cli, hugging_face, tmp_path
+):
+    import torch
+    from safetensors.torch import load_file
+
+    folder = hugging_face("bert")
+    state = load_file(folder / "model.safetensors")
+    (folder / "model.safetensors").unlink()
+    torch.save(state, folder / "pytorch_model.bin")
+    path = recipe(tmp_path, folder, "{fp32: [export]}")
+    assert cli("run", path).code == 0
+    first = load_run(tmp_path / "runs" / "t").variants[0].key
+    state["embeddings.word_embeddings.weight"] += 1
+    torch.save(state, folder / "pytorch_model.bin")
+    assert cli("run", path).code == 0
+    assert load_run(tmp_path / "runs" / "t").variants[0].key != first
+
+
+@pytest.mark.slow
+def test_what_a_manifest_says_is_part_of_what_was_measured(cli, hugging_face, tmp_path):
+    folder = hugging_face("bert")
+    (folder / "tokenizer_config.json").write_text('{"model_max_length": 64}')
+    path = recipe(tmp_path, folder, "{fp32: [export]}")
+    assert cli("run", path).code == 0
+    (folder / "tokenizer_config.json").write_text('{"model_max_length": 4}')
+    assert cli("run", path).code == 0
+    manifest = tmp_path / "runs" / "t" / "variants" / "fp32" / "manifest.json"
+    assert json.loads(manifest.read_text())["preprocess"]["max_length"] == 4
+
+
+@pytest.mark.slow
+def test_a_smoke_run_keeps_the_head_of_a_classifier(cli, hugging_face, tmp_path):
+    folder = hugging_face("bert", "AutoModelForSequenceClassification", num_labels=3)
+    result = cli("run", recipe(tmp_path, folder, "{fp32: [export]}"), "--smoke")
+    assert result.code == 0, result.err
+    [output] = load_run(tmp_path / "runs" / "t-smoke").variants[0].signature.outputs
+    assert output.shape[-1] == 3
+
+
+def test_broken_configurations_are_refused(cli, hugging_face, tmp_path):
+    folder = hugging_face("bert")
+    (folder / "modules.json").write_text("[")
+    result = cli("run", recipe(tmp_path, folder))
+    assert (result.code, "modules.json" in result.err) == (2, True)
+    (folder / "config.json").write_text("{}")
+    result = cli("run", recipe(tmp_path, folder))
+    assert (result.code, "model_type" in result.err) == (2, True)

@@ -22,6 +22,9 @@ MODEL = Annotated[
 AGAINST = Annotated[
     str | None, typer.Option("--against", help="Another model to measure beside it.")
 ]
+VOCABULARY = Annotated[
+    int | None, typer.Option(help="Random token ids stay below this; else as many as 1000.")
+]
 AS_JSON = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
@@ -44,7 +47,8 @@ def profile(
     threads: Annotated[list[int] | None, typer.Option(help="Threads; repeatable.")] = None,
     device: Annotated[list[str] | None, typer.Option(help="cpu or cuda; repeatable.")] = None,
     seconds: Annotated[float, typer.Option(help="Time for a cell, for each model.")] = 4.0,
-    processes: Annotated[int, typer.Option(help="Fresh processes to repeat it in.")] = 1,
+    processes: Annotated[int, typer.Option(help="Fresh processes to repeat it in.")] = 4,
+    vocabulary: VOCABULARY = None,
     as_json: AS_JSON = False,
 ) -> None:
     """Measure an ONNX model: size, memory, load time and latency, beside another if given."""
@@ -69,10 +73,14 @@ def profile(
         for name, path in paths.items():
             with progress.working(f"size and memory · {name}"):
                 sizes = options.sizes(signature, grid[0])
-                footprints[name] = measure_footprint(path, sizes=sizes)
+                footprints[name] = measure_footprint(path, sizes=sizes, vocabulary=vocabulary)
         with progress.working("latency"):
             cells, skipped = measure_latency(
-                paths, baseline=baseline, options=options, progress=progress.advance
+                paths,
+                baseline=baseline,
+                options=options,
+                vocabulary=vocabulary,
+                progress=progress.advance,
             )
     if as_json:
         print_json(
@@ -99,6 +107,7 @@ def explain(
     batch: Annotated[int, typer.Option(help="Batch size.")] = 1,
     sequence: Annotated[int, typer.Option(help="Sequence length.")] = 128,
     threads: Annotated[int, typer.Option(help="Threads.")] = 1,
+    vocabulary: VOCABULARY = None,
     as_json: AS_JSON = False,
 ) -> None:
     """Say in words where a model's bytes and time go, and why a variant is not faster."""
@@ -112,6 +121,7 @@ def explain(
         machine(),
         paths[0] if against else None,
         setting=Setting(batch=batch, sequence=sequence, threads=threads),
+        vocabulary=vocabulary or 1000,
     )
     if as_json:
         print_json(found.model_dump(mode="json"))

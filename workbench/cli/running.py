@@ -42,6 +42,9 @@ def run(
         str | None, typer.Option("--model", help="Another model than the recipe's.")
     ] = None,
     runs: Annotated[Path, typer.Option("--runs", help="Folder of run directories.")] = Path("runs"),
+    remeasure: Annotated[
+        bool, typer.Option("--remeasure", help="Measure latency again, stored or not.")
+    ] = False,
     strict: Annotated[
         bool, typer.Option("--strict", help="An undecided gate fails the run too.")
     ] = False,
@@ -55,9 +58,11 @@ def run(
     settings = tuple(overrides or ()) + ((f"model={_quote(model)}",) if model else ())
     source = load_recipe(find_recipe(recipe), overrides=settings, only=tuple(only or ()))
     with TerminalProgress() as progress:
-        result, folder = workbench.run(source, runs=runs, smoke=smoke, progress=progress)
+        result, folder = workbench.run(
+            source, runs=runs, smoke=smoke, remeasure=remeasure, progress=progress
+        )
     _print(result, folder, as_json)
-    return _exit_code(result, strict)
+    return int(ExitCode.OK if result.passed(strict=strict) else ExitCode.GATE_FAILED)
 
 
 def show(
@@ -85,21 +90,14 @@ def _print(result: Run, folder: Path, as_json: bool, svg: Path | None = None) ->
     for grid in run_grids(result):
         print_grid(screen, grid)
     if result.smoke:
-        screen.print("A smoke run: random weights, few samples; no figure here says anything.\n")
+        screen.print("A smoke run: few samples, and random weights unless the model is ONNX;")
+        screen.print("no figure here says anything.\n")
     done = f"{result.performed} made, {result.reused} from the store"
     screen.print(f"{folder} ({duration(result.seconds)}; {done})", markup=False, soft_wrap=True)
     if svg is not None:
         from workbench.artifact import write_atomic
 
         write_atomic(svg, screen.export_svg(title=f"workbench run {result.name}"))
-
-
-def _exit_code(result: Run, strict: bool) -> int:
-    from workbench.records import Outcome
-
-    bad = {Outcome.FAIL, Outcome.UNDECIDED} if strict else {Outcome.FAIL}
-    failed = any(verdict.outcome in bad for verdict in result.verdicts)
-    return int(ExitCode.GATE_FAILED if failed else ExitCode.OK)
 
 
 def _quote(text: str) -> str:

@@ -219,7 +219,7 @@ def latency_grid(
     notes += [f"Not measured: {item.name}: {item.reason}" for item in skipped]
     sequence = any(setting.sequence for setting in settings)
     return Grid(
-        title="Latency, interleaved in one process",
+        title="Latency, all variants interleaved in the same processes",
         columns=(
             "batch × sequence, threads" if sequence else "batch, threads",
             "variant",

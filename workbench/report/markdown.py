@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 from workbench.artifact import write_atomic
@@ -22,17 +23,20 @@ def write_report(run: Run, folder: Path) -> Path:
 
 def markdown(run: Run) -> str:
     """The whole report of a run."""
-    verdict = "all gates hold" if run.passed else "a gate FAILED"
-    if not run.verdicts:
-        verdict = "no gates"
+    counts = Counter(verdict.outcome.value for verdict in run.verdicts)
+    verdict = ", ".join(f"{count} {outcome}" for outcome, count in counts.items()) or "none"
     head = [
         f"# {run.name}",
         "",
-        f"Model `{run.model}`, task `{run.task}`, {run.created}: {verdict}.",
+        f"Model `{run.model}`, task `{run.task}`, {run.created}. Gates: {verdict}.",
         "",
     ]
     if run.smoke:
-        head += ["**A smoke run: random weights, few samples. No figure here says anything.**", ""]
+        head += [
+            "**A smoke run: few samples, and random weights unless the model is ONNX. "
+            "No figure says anything.**",
+            "",
+        ]
     return "\n".join([*head, *(grid_markdown(grid) for grid in run_grids(run))])
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from workbench.artifact import MANIFEST, Artifact, disk_errors, files_of
 from workbench.errors import StepError, WorkbenchError
+from workbench.onnx_file import external_locations, save_onnx
 from workbench.records import Manifest
 from workbench.runtime import runtime_reason
 
@@ -246,12 +247,10 @@ def save(model: onnx.ModelProto, source: Artifact, target: Path) -> Manifest:
         StepError: the runtime does not load the model.
         MissingError: the disk is full.
     """
-    import onnx
-
     path = target / MODEL_FILE
     with disk_errors(path):
         target.mkdir(parents=True, exist_ok=True)
-        onnx.save(model, str(path))
+        save_onnx(model, path)
         carry_files(source, target)
     check_loads(path)
     return source.manifest.model_copy(
@@ -283,17 +282,7 @@ def carry_files(source: Artifact, target: Path) -> None:
 
 def external_files(model: Path) -> set[Path]:
     """Files that hold the external data of an ONNX file."""
-    import onnx
-    from onnx.external_data_helper import uses_external_data
-
-    proto = onnx.load(str(model), load_external_data=False)
-    return {
-        (model.parent / entry.value).resolve()
-        for tensor in proto.graph.initializer
-        if uses_external_data(tensor)
-        for entry in tensor.external_data
-        if entry.key == "location"
-    }
+    return {(model.parent / name).resolve() for name in external_locations(model)}
 
 
 def tensor_bytes(tensor: onnx.TensorProto) -> int:

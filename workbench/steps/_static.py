@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import tempfile
 from collections import Counter
@@ -106,7 +107,8 @@ def _prepared(graph: Graph, folder: Path) -> Graph:
     onnx.save(graph.finish(), str(path))
     for symbolic in (False, True):  # symbolic inference fails on some contrib operators
         try:
-            quant_pre_process(str(path), str(result), skip_symbolic_shape=symbolic)
+            with contextlib.chdir(folder):  # shape inference drops files where it runs
+                quant_pre_process(str(path), str(result), skip_symbolic_shape=symbolic)
             prepared = Graph(onnx.load(str(result)))
             _flatten_biases(prepared)
             return prepared

@@ -194,10 +194,17 @@ def _reference(module: Any, manifest: Manifest) -> Callable[[Feed], np.ndarray]:
     def run(feed: Feed) -> np.ndarray:
         with torch.no_grad():
             tensors = {name: torch.from_numpy(value) for name, value in feed.items()}
-            if all(name in accepted for name in tensors):
-                output = module(**tensors)
-            else:
-                output = module(*(tensors[name] for name in order))
+            try:
+                if all(name in accepted for name in tensors):
+                    output = module(**tensors)
+                else:
+                    output = module(*(tensors[name] for name in order))
+            except Exception as error:  # the model's code may raise anything
+                shapes = ", ".join(f"{k} {v.dtype}{list(v.shape)}" for k, v in feed.items())
+                raise StepError(
+                    f"The model's forward fails on a real input ({shapes}): {_reason(error)}",
+                    hint="Compare the inputs that the recipe states with those of forward.",
+                ) from error
             first = _first_output(output)
             if pooling is not None:
                 first = pool(first, tensors["attention_mask"], pooling)
