@@ -47,10 +47,12 @@ def run(
     Raises:
         WorkbenchError: anything that stops the run; see :mod:`workbench.errors`.
     """
+    from workbench.artifact import check_writable
     from workbench.report import write_report
     from workbench.resolve import resolve
     from workbench.runner import Runner
 
+    check_writable(runs)
     runner = Runner(resolve(recipe, smoke=smoke), store, progress, remeasure=remeasure)
     result = runner.run()
     folder = runner.publish(result, runs)

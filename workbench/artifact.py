@@ -151,6 +151,20 @@ def copy_side_files(source: Artifact, target: Path) -> None:
         shutil.copyfile(source.path / preprocess.tokenizer, target / preprocess.tokenizer)
 
 
+def check_writable(folder: Path) -> None:
+    """Refuse a folder that cannot be made or written, before long work; nothing is made yet.
+
+    Raises:
+        MissingError: it, or the nearest folder above it that exists, cannot be written.
+    """
+    existing = next(p for p in (folder.absolute(), *folder.absolute().parents) if p.exists())
+    if not existing.is_dir() or not os.access(existing, os.W_OK):
+        reason = "is no folder" if not existing.is_dir() else "is not writable"
+        raise MissingError(
+            f"Cannot write {folder}: {existing} {reason}.", hint="Choose another folder."
+        )
+
+
 def write_atomic(path: Path, text: str, temporary: Path | None = None) -> None:
     """Write a text file so that a reader sees the old content or the new, never a part.
 

@@ -47,7 +47,6 @@ AGREEMENT = (
     "cosine_min",
     "nearest_neighbour",
     "label_agreement",
-    "label_flips",
     "max_abs",
     "mean_abs",
 )
@@ -153,9 +152,12 @@ def _bound(text: str, gate: str, units: dict[str, float]) -> Bound:
         sign = 1.0 if match["sign"] == "+" else -1.0
         amount = _number(match, gate, units)
         return Bound(1 + sign * amount, 0.0) if match["unit"] == "%" else Bound(1.0, sign * amount)
-    if match := _ABSOLUTE.match(text):
+    if (match := _ABSOLUTE.match(text)) and match["unit"] != "baseline":
         sign = -1.0 if text.startswith("-") else 1.0
         return Bound(0.0, sign * _number(match, gate, units))
+    if text.endswith("baseline"):
+        hint = f"Did you mean '{text.split()[0]} * baseline'?"
+        raise GateError(f"'{gate}': '{text}' is no bound.", hint=hint)
     raise GateError(
         f"'{gate}': '{text}' is no bound.",
         hint="Write a number with a unit, '0.3 * baseline' or 'baseline - 0.5%'.",
@@ -172,8 +174,16 @@ def _number(match: re.Match[str], gate: str, units: dict[str, float]) -> float:
     return value * (units[unit] if unit else 1.0)
 
 
-def impossible(gate: ParsedGate, grid: Sequence[Setting]) -> str | None:
-    """Why a gate can never be judged on a grid of cells, or none."""
+def impossible(gate: ParsedGate, grid: Sequence[Setting], figures: Sequence[str]) -> str | None:
+    """Why a gate can never be judged, or none.
+
+    Args:
+        gate: the gate.
+        grid: the cells that will be measured.
+        figures: what the task gives of quality and agreement.
+    """
+    if gate.name in ("quality", *AGREEMENT) and gate.name not in figures:
+        return f"'{gate.text}': the task does not give '{gate.name}', but {', '.join(figures)}."
     if gate.name in CELLS and not any(_selected(cell, gate.selector) for cell in grid):
         return f"'{gate.text}': no cell of the profile is selected."
     return None

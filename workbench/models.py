@@ -616,7 +616,16 @@ def build_module(factory: str, folder: Path, arguments: dict[str, Any]) -> Any:
             spec.loader.exec_module(module)
         else:
             module = importlib.import_module(module_name)
-        built = getattr(module, function)(**arguments)
+        make = getattr(module, function, None)
+        if make is None:
+            names = [name for name, value in vars(module).items() if callable(value)]
+            raise ModelError(
+                f"The factory's {module_name} has no function '{function}'.",
+                hint=did_you_mean(function, names),
+            )
+        built = make(**arguments)
+    except ModelError:
+        raise
     except Exception as error:  # the user's code may raise anything
         raise ModelError(
             f"The factory {factory} failed: {type(error).__name__}: {error}"

@@ -12,7 +12,7 @@ from workbench.profile_options import ProfileOptions
 from workbench.recipe import Recipe, RecipeSource
 from workbench.records import Format, Setting
 from workbench.steps import Step, make_step, steps
-from workbench.tasks import BoundTask, make_task, tasks
+from workbench.tasks import BoundTask, Task, make_task, tasks
 
 Chain = tuple[Step, ...]
 SMOKE_SAMPLES = 16
@@ -52,11 +52,11 @@ def resolve(source: RecipeSource, *, smoke: bool = False) -> Resolved:
         ModelError, DataError, MissingError: the model or the data cannot be had.
     """
     chains = _chains(source)
-    _check_gates(source)
     recipe = source.recipe
+    task = _task(source)
+    _check_gates(source, task)
     model = _at(source, ("model",), lambda: find_model(recipe.model, folder=source.folder))
     _check_formats(source, chains, "onnx" if model.kind == "onnx" else "torch")
-    task = _at(source, ("task",), lambda: make_task(recipe.task.name, recipe.task.options))
     if smoke:
         limit = min(SMOKE_SAMPLES, task.limit or SMOKE_SAMPLES)
         task = task.model_copy(update={"limit": limit})
@@ -78,9 +78,8 @@ def check(source: RecipeSource) -> None:
         RecipeError: a step, a task, a chain, a gate or a variant name is wrong.
     """
     chains = _chains(source)
-    _check_gates(source)
     recipe = source.recipe
-    _at(source, ("task",), lambda: make_task(recipe.task.name, recipe.task.options))
+    _check_gates(source, _task(source))
     if isinstance(recipe.model, str) and recipe.model.endswith(".onnx"):
         _check_formats(source, chains, "onnx")
     else:
@@ -135,6 +134,12 @@ def _at(source: RecipeSource, place: tuple[str | int, ...], find: Any) -> Any:
         raise placed from error
 
 
+def _task(source: RecipeSource) -> Task:
+    use = source.recipe.task
+    task: Task = _at(source, ("task",), lambda: make_task(use.name, use.options))
+    return task
+
+
 def _chains(source: RecipeSource) -> dict[str, Chain]:
     return {
         name: tuple(
@@ -174,15 +179,15 @@ def _check_formats(source: RecipeSource, chains: dict[str, Chain], first: Format
             )
 
 
-def _check_gates(source: RecipeSource) -> None:
+def _check_gates(source: RecipeSource, task: Task) -> None:
     recipe = source.recipe
     for index, gate in enumerate(recipe.gates):
         try:
             parsed = parse_gate(gate.gate)
         except GateError as error:
             raise source.error(("gates", index), error.message, error.hint) from error
-        if reason := impossible(parsed, _cells(recipe.profile)):
-            raise source.error(("gates", index), reason, "Add it to the profile's grid.")
+        if reason := impossible(parsed, _cells(recipe.profile), task.figures):
+            raise source.error(("gates", index), reason)
         for name in gate.variants or ():
             if name not in recipe.variants:
                 raise source.error(

@@ -204,6 +204,7 @@ class Runner:
         """
         folder = runs / run.name
         with self.store.lock(f"run-{digest(str(folder.resolve()))}"):
+            _set_aside(folder, run)
             variants = folder / "variants"
             for name, artifact in self._finished.items():
                 with workbench.artifact.disk_errors(folder):
@@ -414,6 +415,21 @@ class Runner:
         return result
 
 
+def _set_aside(folder: Path, run: Run) -> None:
+    """Keep a run of another recipe that bears the name of the new one, as ``name~when``."""
+    try:
+        old = load_run(folder)
+    except (InputError, CorruptError):
+        return
+    if old.recipe != run.recipe:
+        when = old.created.replace(":", "-").removesuffix("+00-00")
+        with workbench.artifact.disk_errors(folder):
+            target = folder.with_name(f"{folder.name}~{when}")
+            if target.exists():
+                shutil.rmtree(target)
+            folder.rename(target)
+
+
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
@@ -465,7 +481,10 @@ def _label(node: Node) -> str:
     if node.step is None:
         return "model"
     options = node.step.model_dump(exclude_defaults=True)
-    shown = " ".join(str(value) for value in options.values())
+    short = node.step.shorthand
+    shown = " ".join(
+        str(value) if name == short else f"{name}={value}" for name, value in options.items()
+    )
     return f"{node.step.name} {shown}".strip()[:60]
 
 

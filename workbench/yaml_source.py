@@ -42,8 +42,10 @@ def read_yaml(file: Path) -> YamlSource:
         text = file.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise RecipeError(f"There is no file {file}.") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise RecipeError(f"{file} cannot be read as text: {error}.") from error
+    except UnicodeDecodeError:
+        raise RecipeError(f"{file} cannot be read as text, so it is no YAML file.") from None
+    except OSError as error:
+        raise RecipeError(f"{file} cannot be read as text: {error.strerror}.") from error
     try:
         tree = YAML(typ="rt").load(text)
     except DuplicateKeyError as error:

@@ -33,6 +33,7 @@ def nothing_left(folder):
         (("[export, {quantize: dynamic-int8}]", "[{quantize: dynamic-int8}]"), [":9", "'export'"]),
         (("fp32: [export]", "fp32: []"), ["recipe.yaml:8", "Add 'export'"]),
         (("size <=", "sise <="), ["recipe.yaml:13", "Did you mean 'size'?"]),
+        (("size <=", "nearest_neighbour <="), ["recipe.yaml:13", "does not give"]),
         (("size <=", "latency.p50[batch=7] <="), ["recipe.yaml:13", "no cell"]),
         (("size <= 0.5 * baseline", "size <= 3 ms"), ["recipe.yaml:13", "unit 'ms'"]),
         (
@@ -55,7 +56,7 @@ def test_a_wrong_recipe_is_refused(cli, project, tmp_path, change, says):
 
 
 def test_a_recipe_that_does_not_exist_is_refused(cli):
-    refused(cli("run", "no-such-recipe"), "no file no-such-recipe")
+    refused(cli("run", "no-such-recipe"), "no recipe 'no-such-recipe'")
 
 
 def test_a_model_that_does_not_exist_is_refused(cli, project, tmp_path):

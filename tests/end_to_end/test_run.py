@@ -84,6 +84,47 @@ def test_a_smoke_run_goes_the_whole_way_and_judges_no_gate(cli, project, tmp_pat
     assert not (tmp_path / "runs" / "small").exists()
 
 
+def test_a_run_of_another_recipe_with_the_same_name_is_set_aside_and_not_lost(
+    cli, project, tmp_path
+):
+    assert cli("run", project / "recipe.yaml").code == 0
+    first = load_run(tmp_path / "runs" / "small")
+    assert cli("run", project / "recipe.yaml", "--set", "profile.seconds=0.1").code == 0
+    aside = [path for path in (tmp_path / "runs").iterdir() if path.name.startswith("small~")]
+    assert [load_run(path) for path in aside] == [first]
+    assert cli("run", project / "recipe.yaml", "--set", "profile.seconds=0.1").code == 0
+    assert len(list((tmp_path / "runs").iterdir())) == 2
+
+
+def test_remeasure_times_again_what_is_stored(cli, project):
+    first = json.loads(cli("run", project / "recipe.yaml", "--json").out)
+    again = json.loads(cli("run", project / "recipe.yaml", "--json", "--remeasure").out)
+    assert again["performed"] == 1
+    samples = [
+        run["variants"][0]["measurement"]["latency"][0]["samples_ms"] for run in (first, again)
+    ]
+    assert samples[0] != samples[1]
+
+
+@pytest.mark.slow
+def test_an_interrupted_run_says_so_and_leaves_no_run_directory(project, tmp_path):
+    environment = {**os.environ, "WORKBENCH_HOME": str(tmp_path / "store")}
+    process = subprocess.Popen(
+        command("run", project / "recipe.yaml", "--runs", tmp_path / "runs"),
+        env=environment,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    deadline = time.monotonic() + 60
+    while not any((tmp_path / "store" / "tmp").glob("*")) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Interrupted." in err
+    assert not (tmp_path / "runs").exists()
+
+
 def test_only_leaves_the_other_variants_out(cli, project):
     extra = "variants.other=[export, {quantize: {scheme: weight-only}}]"
     out = cli("run", project / "recipe.yaml", "--json", "--set", extra, "--only", "other").out

@@ -125,8 +125,8 @@ class TestClassification:
         quality = task.judge(self.scores(3, 4), reference, ("ant", "bee", "cow"))
         assert [w.sample for w in quality.worst] == ["d.csv row 5", "d.csv row 4", "d.csv row 7"]
         assert quality.worst[0].value == 9
-        assert quality.worst[0].detail.startswith("bee became cow, which was right")
-        assert quality.worst[2].detail.startswith("bee became ant, which is right now")
+        assert quality.worst[0].detail.startswith("bee (right) became cow")
+        assert quality.worst[2].detail.startswith("bee became ant (right)")
 
     def test_the_baselines_surest_mistakes_are_listed(self, data: Path) -> None:
         task = bound(data, "classification", data="d.csv")
@@ -164,7 +164,7 @@ class TestClassification:
 
     def test_data_without_labels_are_refused(self, tmp_path: Path) -> None:
         (tmp_path / "t.csv").write_text("text\na\nb\n")
-        with pytest.raises(DataError, match="task 'agreement', which needs none"):
+        with pytest.raises(DataError, match="or use the task 'agreement'"):
             bound(tmp_path, "classification", data="t.csv")
 
 
@@ -179,7 +179,7 @@ class TestAgreement:
         outputs[0] = np.roll(outputs[0], 1)
         quality = task.judge(outputs, reference)
         assert quality.score is None
-        assert quality.agreement["label_flips"] == pytest.approx(1 / 50)
+        assert quality.agreement["label_agreement"] == pytest.approx(49 / 50)
         assert "nearest_neighbour" not in quality.agreement
         assert "became" in quality.worst[0].detail
         assert len(quality.worst) == 5
@@ -187,17 +187,19 @@ class TestAgreement:
     def test_sure_probabilities_are_classes_too(self) -> None:
         task, _ = self.outputs()
         sure = np.tile(np.eye(5, dtype=np.float32), (10, 1))
-        assert "label_flips" in task.judge(sure, sure).agreement
+        assert "label_agreement" in task.judge(sure, sure).agreement
 
     def test_unit_vectors_are_embeddings(self) -> None:
         task, reference = self.outputs()
         reference /= np.linalg.norm(reference, axis=1, keepdims=True)
         quality = task.judge(reference + np.float32(0.001), reference)
         assert quality.agreement["max_abs"] == pytest.approx(0.001, rel=1e-3)
-        assert "label_flips" not in quality.agreement
+        assert "label_agreement" not in quality.agreement
         assert 0.8 < quality.agreement["nearest_neighbour"] <= 1
 
-    @pytest.mark.parametrize(("classes", "key"), [(True, "label_flips"), (False, "nearest_neig")])
+    @pytest.mark.parametrize(
+        ("classes", "key"), [(True, "label_agreement"), (False, "nearest_neig")]
+    )
     def test_the_option_overrules_the_guess(self, classes: bool, key: str) -> None:
         _, reference = self.outputs()
         task = bound(Path(), "agreement", limit=50, classes=classes)

@@ -60,13 +60,16 @@ def main() -> NoReturn:
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     try:
         code = app(standalone_mode=False)
+        if code == ExitCode.INTERRUPTED:
+            raise KeyboardInterrupt
         sys.exit(code if isinstance(code, int) else 0)
     except WorkbenchError as error:
         sys.exit(_fail(error.message, error.hint, error.exit_code))
     except typer.Exit as done:
         sys.exit(done.exit_code)
     except (KeyboardInterrupt, typer.Abort):
-        sys.exit(_fail("Interrupted.", "Run it again: what was finished is kept.", 130))
+        hint = "Run it again: what was finished is kept."
+        sys.exit(_fail("Interrupted.", hint, ExitCode.INTERRUPTED))
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)

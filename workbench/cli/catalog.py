@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 import typer
 
@@ -130,8 +130,15 @@ def _show_plugin(name: str, found: dict[str, Any], what: str) -> None:
 
 
 def _type(annotation: Any) -> str:
-    text = getattr(annotation, "__name__", None) if isinstance(annotation, type) else None
-    return text or str(annotation).replace("typing.", "").replace("Literal", "").strip("[]")
+    if isinstance(annotation, type) and not get_args(annotation):
+        return annotation.__name__
+    parts = get_args(annotation)
+    if get_origin(annotation) is Literal:
+        return " | ".join(map(str, parts))
+    if get_origin(annotation) is tuple:
+        return f"list of {_type(parts[0])}"
+    names = [_type(part) for part in parts if part is not type(None)]
+    return " | ".join(names) or str(annotation)
 
 
 def _default(info: Any) -> str:

@@ -143,6 +143,12 @@ def _table(path: Path, columns: Columns) -> tuple[Split, Sequence[str] | None]:
     splits = None if given is None else [str(value) for value in given]
     if {"text_a", "text_b", "score"} <= columns.keys():
         return _scored_pairs(path, columns, splits)
+    missing = {"text_a", "text_b", "score"} - columns.keys()
+    if {"text_a", "text_b"} & columns.keys():
+        raise DataError(
+            f"{path} has text pairs, but no column '{sorted(missing)[0]}'.",
+            hint=f"There is: {', '.join(columns)}.",
+        )
     labels = columns.pop("label", None)
     if "text" in columns:
         inputs: list[Any] = [_whole(path, "text", i, v) for i, v in enumerate(columns["text"])]

@@ -239,7 +239,8 @@ def _what_changed(
         )
 
     return (
-        f"Beside {other.path.name}: {size(other.file_bytes)} → {size(this.file_bytes)} "
+        f"Beside {other.path.parent.name}/{other.path.name}: "
+        f"{size(other.file_bytes)} → {size(this.file_bytes)} "
         f"({this.file_bytes / other.file_bytes:.2f} of it), {other.trace.total_ms:.2f} → "
         f"{this.trace.total_ms:.2f} ms ({ratio:.2f} times as fast). "
         f"Faster: {listed(faster) or 'nothing by more than 1 %'}. "

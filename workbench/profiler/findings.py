@@ -19,6 +19,8 @@ from workbench.records import Record
 EMBEDDING_SHARE = 0.30
 MANY_ROWS = 16
 NOTABLE = 0.05
+OVERHEAD = 0.4
+"""Share of a run from which on fewer nodes help more than faster ones."""
 LARGE_BYTES = 1024
 
 
@@ -197,7 +199,7 @@ def _layout(a: Anatomy) -> str | None:
 def _overhead(a: Anatomy) -> str | None:
     groups = a.by_group()
     shapes, own = groups.get("shapes", 0.0), groups["runtime"]
-    if a.share(shapes + own) < NOTABLE:
+    if a.share(shapes + own) < OVERHEAD:
         return None
     tiny = sum(node.ms < 0.01 for node in a.trace.nodes)
     return (

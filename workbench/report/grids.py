@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -73,6 +74,8 @@ def percentiles_text(cell: Latency) -> str:
 
 def ms_text(value: float) -> str:
     """Milliseconds to three figures."""
+    if value < 1:
+        return f"{value:.3f}"
     return f"{value:.2f}" if value < 10 else f"{value:.1f}" if value < 100 else f"{value:.0f}"
 
 
@@ -103,9 +106,12 @@ def _summary(run: Run) -> Grid:
     samples = [
         v.measurement.quality for v in run.variants if v.measurement and v.measurement.quality
     ]
-    notes = [f"Quality: {metric} on {samples[0].samples} samples of {run.task}."] if samples else []
+    notes = [f"Quality: {samples[0].samples} samples of {run.task}."] if samples else []
     notes.append("Brackets are 95 % intervals; Δ is paired with the baseline, sample by sample.")
-    notes.append(f"Speed-up: geometric mean of all cells. Machine: {machine_text(run.machine)}.")
+    notes.append(
+        f"Speed-up: geometric mean of the cells (and their range). Measured {run.measured}, "
+        f"{machine_text(run.machine)}."
+    )
     skipped = {s for v in run.variants if v.measurement for s in v.measurement.skipped}
     notes += sorted(f"Not measured: {s.name}: {s.reason}" for s in skipped)
     return Grid(
@@ -166,13 +172,10 @@ def mean_speedup_text(cells: Sequence[Latency]) -> str:
     ratios = [cell.speedup.value for cell in cells if cell.speedup]
     if not ratios:
         return NONE
-    product = 1.0
-    for ratio in ratios:
-        product *= ratio
-    mean = product ** (1 / len(ratios))
-    return (
-        f"{mean:.2f}×" if len(ratios) == 1 else f"{mean:.2f}× ({min(ratios):.2f}–{max(ratios):.2f})"
-    )
+    if len(ratios) == 1:
+        return speedup_text(cells[0].speedup)
+    mean = math.exp(sum(math.log(ratio) for ratio in ratios) / len(ratios))
+    return f"{mean:.2f}× ({min(ratios):.2f}–{max(ratios):.2f})"
 
 
 def footprint_grid(footprints: dict[str, Footprint]) -> Grid:

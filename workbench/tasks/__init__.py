@@ -47,6 +47,8 @@ class Task(Plugin):
     """Base of all tasks."""
 
     name: ClassVar[str]
+    figures: ClassVar[tuple[str, ...]]
+    """Measurements that gates may name: ``quality`` where there is a score, and agreements."""
     data: str = Field(description="Name of a data set, or a path relative to the recipe.")
     limit: int | None = Field(
         None, gt=0, description="At most so many samples for evaluation and for calibration."

@@ -53,11 +53,13 @@ def flipped(
     changed = changed[np.argsort(-sure[changed], kind="stable")][:WORST]
 
     def detail(i: int) -> str:
-        text = f"{name_of(before[i], labels)} became {name_of(now[i], labels)}"
-        if wanted is not None:
-            verdict = {int(before[i]): "which was right", int(now[i]): "which is right now"}
-            text += f", {verdict.get(int(wanted[i]), 'both wrong')}"
-        return f"{text}; the baseline's margin"
+        was, became = name_of(before[i], labels), name_of(now[i], labels)
+        if wanted is not None and wanted[i] == before[i]:
+            was += " (right)"
+        if wanted is not None and wanted[i] == now[i]:
+            became += " (right)"
+        text = f"{was} became {became}"
+        return f"{text}; the value is the baseline's margin"
 
     return tuple(
         Worst(sample=samples.name_of(int(i)), value=float(sure[i]), detail=detail(int(i)))

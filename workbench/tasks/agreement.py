@@ -20,11 +20,15 @@ if TYPE_CHECKING:
 class Agreement(Task):
     """Closeness of the outputs to the baseline's, on any inputs or on generated ones.
 
-    There is no score: gate on ``agreement.cosine_min`` and the like. Figures are taken over the
-    first output of every sample.
+    There is no score: gate on ``cosine_min``, ``label_agreement`` and the like. Figures are taken
+    over the first output of every sample.
     """
 
     name: ClassVar[str] = "agreement"
+    figures: ClassVar[tuple[str, ...]] = (
+        *("cosine_mean", "cosine_min", "max_abs", "mean_abs"),
+        *("label_agreement", "nearest_neighbour"),
+    )
     data: str = Field("random", description="Any data set or path; 'random' generates inputs.")
     classes: bool | None = Field(
         None,
@@ -55,7 +59,7 @@ class Agreement(Task):
         else:
             order, value, what = -gap[:, 0], gap[:, 0], "difference to the baseline"
         if self._are_classes(reference, labels):
-            agreement["label_flips"] = float((outputs.argmax(1) != reference.argmax(1)).mean())
+            agreement["label_agreement"] = float((outputs.argmax(1) == reference.argmax(1)).mean())
             worst = flipped(samples, outputs, reference, labels)
         elif len(outputs) > 2 and gap.shape[1] > 1:
             agreement["nearest_neighbour"] = float(same_nearest(outputs, reference).mean())

@@ -28,6 +28,9 @@ class Classification(Task):
     """
 
     name: ClassVar[str] = "classification"
+    figures: ClassVar[tuple[str, ...]] = (
+        *("quality", "cosine_mean", "cosine_min", "label_agreement"),
+    )
     data: str = Field(description="A data set with labels, or a path.")
     top: Literal[1, 5] = Field(1, description="Among how many first classes the label must be.")
 
@@ -36,7 +39,7 @@ class Classification(Task):
         if samples.labels is None:
             raise DataError(
                 f"The data '{self.data}' have no labels.",
-                hint="Use the task 'agreement', which needs none.",
+                hint="Add a column 'label' (in .npz: y), or use the task 'agreement'.",
             )
 
     def require_model(self, samples: Split, artifact: Artifact) -> None:

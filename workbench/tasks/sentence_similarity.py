@@ -33,6 +33,9 @@ class SentenceSimilarity(Task):
     """
 
     name: ClassVar[str] = "sentence-similarity"
+    figures: ClassVar[tuple[str, ...]] = (
+        *("quality", "cosine_mean", "cosine_min", "nearest_neighbour"),
+    )
     data: str = Field("lee", description="A data set with scored pairs, or a path.")
     metric: Literal["pearson", "spearman"] = Field(
         "pearson", description="Spearman is for scores with few ties."
