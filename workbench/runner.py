@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property, partial
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -51,6 +50,7 @@ from workbench.records import (
     Verdict,
 )
 from workbench.resolve import Resolved
+from workbench.runtime import few
 from workbench.steps import Step, StepContext
 from workbench.store import Store
 from workbench.validate import validate
@@ -59,7 +59,10 @@ from workbench.yaml_source import dump_yaml
 if TYPE_CHECKING:
     import numpy as np
 
+    Feed = dict[str, np.ndarray]
+
 RUN_FILE = "run.json"
+PARITY_SAMPLES = 4
 Result = TypeVar("Result")
 
 
@@ -196,6 +199,14 @@ class Runner:
         self._finished = artifacts
         return run
 
+    def artifact(self, variant: str) -> Artifact:
+        """The artifact of one variant, made or from the store, without measuring it.
+
+        Raises:
+            WorkbenchError: a step failed.
+        """
+        return self._artifact(self.leaves[variant])
+
     def publish(self, run: Run, runs: Path) -> Path:
         """Write the run directory; ``run.json`` comes last, so that it never speaks of less.
 
@@ -241,7 +252,7 @@ class Runner:
         if manifest.format == "onnx":
             child = folder / (manifest.model_file or "model.onnx")
             from_onnx = parent.manifest.format == "onnx"
-            feeds = list(islice(self.resolved.task.calibration(parent), 2)) if from_onnx else []
+            feeds = self._samples(parent) if from_onnx else []
             parity = validate(
                 child,
                 parent.model_path if from_onnx else None,
@@ -257,6 +268,14 @@ class Runner:
             account=account,
         )
         return manifest.model_copy(update={"lineage": (*parent.manifest.lineage, record)})
+
+    def _samples(self, artifact: Artifact) -> list[Feed]:
+        """A few real inputs to compare a step's result with its parent on: some, and one alone."""
+        first = next(self.resolved.task.calibration(artifact), None)
+        if first is None:
+            return []
+        signature = artifact.manifest.signature
+        return [few(first, signature, PARITY_SAMPLES), few(first, signature, 1)]
 
     # --- measurements --------------------------------------------------------------------------
 

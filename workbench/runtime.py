@@ -133,3 +133,9 @@ def random_feed(
         else:
             raise ModelError(f"No random input can be made for {spec}.")
     return feed
+
+
+def few(feed: dict[str, np.ndarray], signature: Signature, count: int) -> dict[str, np.ndarray]:
+    """The first ``count`` samples of a feed; all of them where the model fixes its batch."""
+    fixed = any(spec.shape and isinstance(spec.shape[0], int) for spec in signature.inputs)
+    return feed if fixed else {name: value[:count] for name, value in feed.items()}

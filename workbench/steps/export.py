@@ -21,7 +21,7 @@ from workbench.errors import StepError
 from workbench.models import load_torch
 from workbench.onnx_file import read_onnx, save_onnx
 from workbench.records import Account, Format, Manifest, Parity, Pooling, Signature, TensorSpec
-from workbench.runtime import open_session, random_feed, runtime_reason, signature_of
+from workbench.runtime import few, open_session, random_feed, runtime_reason, signature_of
 from workbench.steps import Step, StepContext
 from workbench.steps._graph import Graph
 from workbench.steps._parts import bytes_by_part
@@ -171,16 +171,16 @@ def _feeds(context: StepContext, source: Artifact) -> list[Feed]:
     if first is None:
         sizes = {"batch": 2, "sequence": 16}
         return [random_feed(source.manifest.signature, sizes)]
-    few = {name: value[:PARITY_BATCH] for name, value in first.items()}
-    alone = {name: value[:1] for name, value in first.items()}
-    dynamic = {spec.name: spec.shape for spec in source.manifest.signature.inputs}
+    signature = source.manifest.signature
+    some, alone = few(first, signature, PARITY_BATCH), few(first, signature, 1)
+    dynamic = {spec.name: spec.shape for spec in signature.inputs}
     half = {
         name: value[:, : max(2, value.shape[1] // 2)]
         if len(dynamic.get(name, ())) > 1 and isinstance(dynamic[name][1], str)
         else value
         for name, value in alone.items()
     }
-    return [few, alone, half]
+    return [some, alone, half]
 
 
 def _reference(module: Any, manifest: Manifest) -> Callable[[Feed], np.ndarray]:
