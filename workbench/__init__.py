@@ -14,12 +14,12 @@ if TYPE_CHECKING:
     from workbench.progress import Progress
     from workbench.recipe import RecipeSource, load_recipe
     from workbench.records import Run
-    from workbench.runner import load_run
+    from workbench.run_directory import load_run
     from workbench.store import Store
 
 __all__ = ["load_recipe", "load_run", "run"]
 
-_WHERE = {"load_recipe": "workbench.recipe", "load_run": "workbench.runner"}
+_WHERE = {"load_recipe": "workbench.recipe", "load_run": "workbench.run_directory"}
 
 
 def run(

@@ -10,38 +10,36 @@ from __future__ import annotations
 import importlib
 import importlib.metadata
 import importlib.util
-import json
 import shutil
+import sys
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from workbench import hugging_face, torch_modules, weights
 from workbench.artifact import digest, disk_errors, file_digest
 from workbench.errors import InputError, MissingError, ModelError
+from workbench.hugging_face import download, files_of_folder
 from workbench.machine import check_memory
 from workbench.plugins import did_you_mean, explain, sources_digest
 from workbench.recipe import FactoryModel, NamedUse, TensorInput
 from workbench.records import (
-    Architecture,
     Manifest,
-    Pooling,
     Preprocess,
     Signature,
     TensorSpec,
-    TextPreprocess,
     TorchSource,
 )
 from workbench.shipped import shipped
+from workbench.torch_modules import WEIGHTS, build_module
+from workbench.weights import check_finite, read_state
 from workbench.yaml_source import read_yaml
 
 CARD = "model.yaml"
-WEIGHTS = "weights.safetensors"
-HUGGING_FACE_FILES = ("*.json", "*.txt", "*.model", "*.safetensors", "*/config.json")
-"""What is taken of a Hugging Face folder: configuration, tokenizer, safetensors, pooling."""
-PICKLED_WEIGHTS = "pytorch_model.bin"
-"""Read, where there are no safetensors, with weights_only=True, and stored as safetensors."""
+CODE = (sys.modules[__name__], hugging_face, torch_modules, weights)
+"""The modules that make root artifacts: part of every key."""
 
 
 class ModelCard(BaseModel):
@@ -127,7 +125,7 @@ class ModelReference:
                 "preprocess": self.preprocess.model_dump(mode="json") if self.preprocess else None,
                 "labels": self.labels,
                 "smoke": self.smoke,
-                "code": sources_digest([Path(__file__)]),
+                "code": sources_digest(Path(str(module.__file__)) for module in CODE),
             }
         )
 
@@ -140,7 +138,7 @@ class ModelReference:
                 NaN, or a pickle that needs more than ``weights_only`` allows.
         """
         check_memory(sum(p.stat().st_size for p in self._files().values()), self.name)
-        fill = {"huggingface": self._huggingface, "factory": self._factory, "onnx": self._onnx}
+        fill = {"huggingface": self._hugging_face, "factory": self._factory, "onnx": self._onnx}
         before = self.key()
         with disk_errors(target):
             manifest = fill[self.kind](target)
@@ -154,12 +152,7 @@ class ModelReference:
     def _files(self) -> dict[str, Path]:
         files: dict[str, Path] = {}
         if self.kind == "huggingface" and self.path is not None:
-            for pattern in (*HUGGING_FACE_FILES, PICKLED_WEIGHTS):
-                files.update(
-                    {p.relative_to(self.path).as_posix(): p for p in self.path.glob(pattern)}
-                )
-            if any(name.endswith(".safetensors") for name in files):
-                files.pop(PICKLED_WEIGHTS, None)
+            files.update(files_of_folder(self.path))
         elif self.path is not None:
             files[self.path.name] = self.path
             if self.kind == "onnx":
@@ -195,52 +188,11 @@ class ModelReference:
             )
         return Path(found.origin)
 
-    # --- Hugging Face --------------------------------------------------------------------------
-
-    def _huggingface(self, target: Path) -> Manifest:
+    def _hugging_face(self, target: Path) -> Manifest:
         assert self.path is not None
-        config = read_json(self.path / "config.json")
-        if "model_type" not in config:
-            raise ModelError(f"{self.path / 'config.json'} names no model_type.")
-        for name, path in self._files().items():
-            if name == PICKLED_WEIGHTS or (path.suffix == ".safetensors" and self.smoke):
-                continue
-            (target / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(path, target / name)
-        if self.smoke:
-            _tiny_huggingface(self.path, target)
-            config = read_json(target / "config.json")
-        elif not any(target.glob("*.safetensors")):
-            _convert_bin(self.path, target)
-        for path in target.glob("*.safetensors"):
-            check_finite(path)
-        preprocess = self.preprocess or _text_preprocess(self.path, target, config)
-        names = ["input_ids", "attention_mask"]
-        if config.get("type_vocab_size"):
-            names.append("token_type_ids")
-        inputs = tuple(
-            TensorSpec(name=name, dtype="int64", shape=("batch", "sequence")) for name in names
+        return hugging_face.materialize(
+            self.path, target, name=self.name, smoke=self.smoke, preprocess=self.preprocess
         )
-        return Manifest(
-            name=self.name,
-            format="torch",
-            source=TorchSource(
-                kind="huggingface",
-                task=_task_of(config),
-                pooling=_pooling(self.path),
-            ),
-            signature=Signature(inputs=inputs if preprocess else ()),
-            preprocess=preprocess,
-            labels=_labels(config),
-            architecture=Architecture(
-                model_type=config["model_type"],
-                num_heads=_first(config, "num_attention_heads", "n_heads", "n_head"),
-                hidden_size=_first(config, "hidden_size", "dim", "n_embd"),
-                layers=_first(config, "num_hidden_layers", "n_layers", "n_layer"),
-            ),
-        )
-
-    # --- factory -------------------------------------------------------------------------------
 
     def _factory(self, target: Path) -> Manifest:
         import torch
@@ -276,8 +228,6 @@ class ModelReference:
             preprocess=self.preprocess,
             labels=self.labels,
         )
-
-    # --- ONNX ----------------------------------------------------------------------------------
 
     def _onnx(self, target: Path) -> Manifest:
         from workbench.onnx_file import read_onnx
@@ -354,7 +304,7 @@ def find_model(reference: str | FactoryModel, *, folder: Path) -> ModelReference
         )
     if reference.count("/") == 1 and not reference.endswith(".onnx") and reference[0] not in "./~":
         return ModelReference(
-            name=reference.rpartition("/")[2], kind="huggingface", path=_download(reference)
+            name=reference.rpartition("/")[2], kind="huggingface", path=download(reference)
         )
     cards = [p.parent.name for p in shipped("models").glob(f"*/{CARD}")]
     raise ModelError(f"There is no model '{reference}'.", hint=did_you_mean(reference, cards))
@@ -379,95 +329,6 @@ def _existing(path: Path) -> Path:
     return path
 
 
-def _download(reference: str) -> Path:
-    """The local snapshot of a hub id, downloaded when it is not in the cache."""
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
-
-    try:
-        patterns = [*HUGGING_FACE_FILES, PICKLED_WEIGHTS]
-        return Path(snapshot_download(reference, allow_patterns=patterns))
-    except (LocalEntryNotFoundError, HfHubHTTPError, OSError, ValueError) as error:
-        reason = str(error).splitlines()[0]
-        raise MissingError(
-            f"The model '{reference}' is not on this machine and cannot be downloaded: {reason}",
-            hint="Give a local folder, or unset HF_HUB_OFFLINE where the hub can be reached.",
-        ) from error
-
-
-# --- reading weights ---------------------------------------------------------------------------
-
-
-def read_state(path: Path) -> dict[str, Any]:
-    """A state dict from ``.safetensors`` or from a torch checkpoint, without unpickling code.
-
-    A checkpoint that wraps the state dict (``state_dict``, ``model_state_dict``, ``model_state``,
-    ``model``) is unwrapped.
-
-    Raises:
-        ModelError: it is truncated, holds no tensors, or is a pickle that needs more.
-    """
-    import torch
-
-    if path.suffix == ".safetensors":
-        from safetensors import SafetensorError
-        from safetensors.torch import load_file
-
-        try:
-            return dict(load_file(path))
-        except (SafetensorError, OSError) as error:
-            raise ModelError(f"{path} is no whole safetensors file: {error}.") from error
-    try:
-        loaded = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # pickle, zip and runtime errors of many kinds
-        first = str(error).splitlines()[0] if str(error) else type(error).__name__
-        if "weights_only" in str(error) or "WeightsUnpickler" in str(error):
-            first = next((ln for ln in str(error).splitlines() if "GLOBAL" in ln), first).strip()
-            raise ModelError(
-                f"{path} is a pickle that runs code when it is loaded, so it is refused: {first}",
-                hint="Save its state_dict as .safetensors where you trust the file, and give that.",
-            ) from error
-        raise ModelError(f"{path} is no whole torch checkpoint: {first}") from error
-    for key in ("state_dict", "model_state_dict", "model_state", "model"):
-        if isinstance(loaded, dict) and isinstance(loaded.get(key), dict):
-            loaded = loaded[key]
-    tensors = isinstance(loaded, dict) and loaded
-    if not tensors or not all(isinstance(value, torch.Tensor) for value in loaded.values()):
-        raise ModelError(f"{path} holds no state dict of tensors.")
-    return {key.removeprefix("module."): value for key, value in loaded.items()}
-
-
-def check_finite(path: Path) -> None:
-    """Refuse weights with NaN or infinity.
-
-    Raises:
-        ModelError: a tensor is not finite, or the file is truncated.
-    """
-    import torch
-
-    for name, tensor in read_state(path).items():
-        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
-            raise ModelError(
-                f"The weights of {path.name} are not finite: '{name}' holds NaN or infinity.",
-                hint="The training diverged or the file is damaged: take an earlier checkpoint.",
-            )
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """A JSON object from a file.
-
-    Raises:
-        ModelError: it is missing or no JSON object.
-    """
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ModelError(f"{path} cannot be read: {error}.") from error
-    if not isinstance(data, dict):
-        raise ModelError(f"{path} holds no JSON object.")
-    return data
-
-
 def external_files(path: Path) -> dict[str, Path]:
     """External data files of an ONNX file, by their relative name.
 
@@ -477,216 +338,3 @@ def external_files(path: Path) -> dict[str, Path]:
     from workbench.onnx_file import external_locations
 
     return {name: path.parent / name for name in external_locations(path)}
-
-
-# --- details of Hugging Face folders -----------------------------------------------------------
-
-
-def _first(config: dict[str, Any], *names: str) -> int:
-    return next((int(config[name]) for name in names if isinstance(config.get(name), int)), 0)
-
-
-def _labels(config: dict[str, Any]) -> tuple[str, ...] | None:
-    labels = config.get("id2label")
-    if not labels or _task_of(config) != "text-classification":
-        return None
-    return tuple(labels[key] for key in sorted(labels, key=int))
-
-
-def _task_of(config: dict[str, Any]) -> str:
-    """transformers' task by the architecture that the configuration names."""
-    name = (config.get("architectures") or [""])[0]
-    ends = {
-        "ForSequenceClassification": "text-classification",
-        "ForTokenClassification": "token-classification",
-        "ForQuestionAnswering": "question-answering",
-        "ForMaskedLM": "fill-mask",
-        "ForImageClassification": "image-classification",
-    }
-    return next((task for end, task in ends.items() if name.endswith(end)), "feature-extraction")
-
-
-def _pooling(folder: Path) -> Pooling | None:
-    """Pooling of a sentence-transformers folder (modules.json, 1_Pooling/config.json), or none."""
-    if not (folder / "modules.json").is_file():
-        return None
-    try:
-        modules = json.loads((folder / "modules.json").read_text(encoding="utf-8"))
-        kinds = [str(module.get("type", "")).rpartition(".")[2] for module in modules]
-    except (OSError, ValueError, AttributeError, TypeError) as error:
-        raise ModelError(f"{folder / 'modules.json'} cannot be read: {error}.") from error
-    unknown = set(kinds) - {"Transformer", "Pooling", "Normalize"}
-    if unknown:
-        raise ModelError(
-            f"{folder} has sentence-transformers modules that are not supported: "
-            f"{', '.join(sorted(unknown))}."
-        )
-    if "Pooling" not in kinds:
-        return None
-    path = next(m["path"] for m, kind in zip(modules, kinds, strict=True) if kind == "Pooling")
-    config = read_json(folder / path / "config.json")
-    active = [key for key, on in config.items() if key.startswith("pooling_mode_") and on is True]
-    modes = {"pooling_mode_mean_tokens": "mean", "pooling_mode_cls_token": "cls"}
-    if len(active) != 1 or active[0] not in modes:
-        raise ModelError(f"{folder}: pooling {active} is not supported; mean and cls are.")
-    return Pooling.model_validate({"mode": modes[active[0]], "normalize": "Normalize" in kinds})
-
-
-def _text_preprocess(source: Path, target: Path, config: dict[str, Any]) -> TextPreprocess | None:
-    """Tokenizer settings; a slow tokenizer is converted to ``tokenizer.json``."""
-    if not (target / "tokenizer.json").is_file():
-        if not (source / "vocab.txt").is_file() and not list(source.glob("*.model")):
-            return None
-        from transformers import AutoTokenizer
-
-        AutoTokenizer.from_pretrained(str(source)).save_pretrained(str(target))
-    positions = _first(config, "max_position_embeddings", "n_positions") or 512
-    length = positions
-    for name, key in (
-        ("sentence_bert_config.json", "max_seq_length"),
-        ("tokenizer_config.json", "model_max_length"),
-    ):
-        if (source / name).is_file():
-            stated = read_json(source / name).get(key)
-            if isinstance(stated, int) and 0 < stated <= positions:
-                length = stated
-                break
-    pad = config.get("pad_token_id")
-    special = target / "special_tokens_map.json"
-    token = read_json(special).get("pad_token", "[PAD]") if special.is_file() else "[PAD]"
-    return TextPreprocess(
-        max_length=length,
-        pad_id=pad if isinstance(pad, int) else 0,
-        pad_token=token if isinstance(token, str) else token.get("content", "[PAD]"),
-    )
-
-
-def _convert_bin(source: Path, target: Path) -> None:
-    """Rewrite ``pytorch_model.bin`` as safetensors."""
-    from safetensors.torch import save_file
-
-    path = source / PICKLED_WEIGHTS
-    if not path.is_file():
-        raise ModelError(f"{source} has no weights: neither *.safetensors nor {PICKLED_WEIGHTS}.")
-    state = {name: tensor.contiguous().clone() for name, tensor in read_state(path).items()}
-    save_file(state, target / "model.safetensors", metadata={"format": "pt"})
-
-
-def _tiny_huggingface(source: Path, target: Path) -> None:
-    """Tiny random weights of the same architecture: two layers, few heads, the same vocabulary."""
-    import torch
-    from transformers import AutoConfig
-
-    config = AutoConfig.from_pretrained(str(source))
-    heads = max(1, min(4, int(getattr(config, "num_attention_heads", 4) or 4)))
-    small = {
-        "num_hidden_layers": 2,
-        "num_attention_heads": heads,
-        "num_key_value_heads": heads,
-        "hidden_size": heads * 8,
-        "intermediate_size": heads * 16,
-    }
-    for name, value in small.items():
-        if hasattr(config, name):
-            setattr(config, name, value)
-    torch.manual_seed(0)
-    auto = auto_class(_task_of(read_json(source / "config.json")))
-    auto.from_config(config).save_pretrained(str(target), safe_serialization=True)
-
-
-# --- building torch modules --------------------------------------------------------------------
-
-
-def build_module(factory: str, folder: Path, arguments: dict[str, Any]) -> Any:
-    """Call a factory (``module:function`` or ``file.py:function`` within ``folder``).
-
-    Raises:
-        ModelError: it cannot be imported or called, or returns no ``torch.nn.Module``.
-    """
-    import torch
-
-    module_name, _, function = factory.rpartition(":")
-    try:
-        if module_name.endswith(".py"):
-            path = folder / module_name
-            spec = importlib.util.spec_from_file_location(f"_factory_{digest(str(path))[:8]}", path)
-            if spec is None or spec.loader is None:
-                raise ImportError(f"{path} cannot be imported")
-            module = importlib.util.module_from_spec(spec)
-            spec.loader.exec_module(module)
-        else:
-            module = importlib.import_module(module_name)
-        make = getattr(module, function, None)
-        if make is None:
-            names = [name for name, value in vars(module).items() if callable(value)]
-            raise ModelError(
-                f"The factory's {module_name} has no function '{function}'.",
-                hint=did_you_mean(function, names),
-            )
-        built = make(**arguments)
-    except ModelError:
-        raise
-    except Exception as error:  # the user's code may raise anything
-        raise ModelError(
-            f"The factory {factory} failed: {type(error).__name__}: {error}"
-        ) from error
-    if not isinstance(built, torch.nn.Module):
-        raise ModelError(
-            f"The factory {factory} returned a {type(built).__name__}, no torch module."
-        )
-    return built.eval()
-
-
-def load_torch(folder: Path, manifest: Manifest) -> Any:
-    """The torch module of a ``torch`` artifact, in eval mode on the CPU.
-
-    Raises:
-        ModelError: the weights do not fit the architecture.
-    """
-    source = manifest.source
-    if source is None:
-        raise ModelError(f"{folder} is no torch model.")
-    if source.kind == "factory":
-        module = build_module(source.factory or "", folder, source.arguments)
-        module.load_state_dict(read_state(folder / (source.weights or WEIGHTS)), strict=True)
-        return module
-    return _load_huggingface(folder, source)
-
-
-def auto_class(task: str | None) -> Any:
-    """transformers' Auto class of a task."""
-    import transformers
-
-    names = {
-        "text-classification": "AutoModelForSequenceClassification",
-        "token-classification": "AutoModelForTokenClassification",
-        "question-answering": "AutoModelForQuestionAnswering",
-        "fill-mask": "AutoModelForMaskedLM",
-        "image-classification": "AutoModelForImageClassification",
-    }
-    return getattr(transformers, names.get(task or "", "AutoModel"))
-
-
-def _load_huggingface(folder: Path, source: TorchSource) -> Any:
-    import transformers
-
-    auto = auto_class(source.task)
-    transformers.logging.set_verbosity_error()
-    try:
-        # Eager attention exports to the pattern that transformer fusion knows.
-        module, info = auto.from_pretrained(
-            str(folder),
-            attn_implementation="eager",
-            use_safetensors=True,
-            output_loading_info=True,
-            local_files_only=True,
-        )
-    except Exception as error:  # transformers raises many types for a bad folder
-        raise ModelError(f"{folder} cannot be loaded: {str(error).splitlines()[0]}") from error
-    missing = [name for name in info["missing_keys"] if not name.startswith("pooler.")]
-    if missing:
-        raise ModelError(
-            f"{folder} lacks {len(missing)} weights, such as '{missing[0]}'.",
-            hint="Its weights are of another architecture than its config.json says.",
-        )
-    return module.eval()

@@ -7,7 +7,6 @@ of the libraries. What the store has under a key is not made again: caching and 
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -23,14 +22,9 @@ import workbench.profiler
 import workbench.runtime
 import workbench.validate
 from workbench.artifact import (
-    MANIFEST,
     Artifact,
-    copy_artifact,
     digest,
-    open_artifact,
-    write_atomic,
 )
-from workbench.errors import CorruptError, InputError
 from workbench.gates import judge
 from workbench.machine import machine
 from workbench.plugins import code_digest, sources_digest
@@ -50,18 +44,17 @@ from workbench.records import (
     Verdict,
 )
 from workbench.resolve import Resolved
+from workbench.run_directory import publish
 from workbench.runtime import few
 from workbench.steps import Step, StepContext
 from workbench.store import Store
 from workbench.validate import validate
-from workbench.yaml_source import dump_yaml
 
 if TYPE_CHECKING:
     import numpy as np
 
     Feed = dict[str, np.ndarray]
 
-RUN_FILE = "run.json"
 PARITY_SAMPLES = 4
 Result = TypeVar("Result")
 
@@ -97,7 +90,6 @@ class Runner:
         self.remeasure = remeasure
         self.machine: Machine = machine()
         self._artifacts: dict[str, Artifact] = {}
-        self._finished: dict[str, Artifact] = {}
 
     # --- the tree of keys ----------------------------------------------------------------------
 
@@ -196,8 +188,12 @@ class Runner:
             reused=self.store.reused,
             performed=self.store.performed,
         )
-        self._finished = artifacts
         return run
+
+    def publish(self, run: Run, runs: Path) -> Path:
+        """Write the run directory of what :meth:`run` returned; see :mod:`run_directory`."""
+        artifacts = {name: self.artifact(name) for name in self.leaves}
+        return publish(run, artifacts, runs, self.store)
 
     def artifact(self, variant: str) -> Artifact:
         """The artifact of one variant, made or from the store, without measuring it.
@@ -206,27 +202,6 @@ class Runner:
             WorkbenchError: a step failed.
         """
         return self._artifact(self.leaves[variant])
-
-    def publish(self, run: Run, runs: Path) -> Path:
-        """Write the run directory; ``run.json`` comes last, so that it never speaks of less.
-
-        Raises:
-            MissingError: the disk is full or the folder cannot be written.
-        """
-        folder = runs / run.name
-        with self.store.lock(f"run-{digest(str(folder.resolve()))}"):
-            _set_aside(folder, run)
-            variants = folder / "variants"
-            for name, artifact in self._finished.items():
-                with workbench.artifact.disk_errors(folder):
-                    variants.mkdir(parents=True, exist_ok=True)
-                copy_artifact(artifact, variants / name)
-            for stale in variants.iterdir():
-                if stale.name not in self._finished:
-                    shutil.rmtree(stale)
-            write_atomic(folder / "recipe.yaml", dump_yaml(run.recipe))
-            write_atomic(folder / RUN_FILE, run.model_dump_json(indent=1, exclude_none=True) + "\n")
-        return folder
 
     # --- artifacts -----------------------------------------------------------------------------
 
@@ -434,56 +409,8 @@ class Runner:
         return result
 
 
-def _set_aside(folder: Path, run: Run) -> None:
-    """Keep a run of another recipe that bears the name of the new one, as ``name~when``."""
-    try:
-        old = load_run(folder)
-    except (InputError, CorruptError):
-        return
-    if old.recipe != run.recipe:
-        when = old.created.replace(":", "-").removesuffix("+00-00")
-        with workbench.artifact.disk_errors(folder):
-            target = folder.with_name(f"{folder.name}~{when}")
-            if target.exists():
-                shutil.rmtree(target)
-            folder.rename(target)
-
-
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
-
-
-def load_run(folder: Path) -> Run:
-    """Read ``run.json`` of a run directory.
-
-    Raises:
-        InputError: the folder is no run directory.
-        CorruptError: the file is not what was written.
-    """
-    path = folder / RUN_FILE if folder.is_dir() else folder
-    if not path.is_file():
-        raise InputError(f"{folder} is no run directory: it has no {RUN_FILE}.")
-    try:
-        return Run.model_validate_json(path.read_bytes())
-    except ValueError as error:
-        first = str(error).splitlines()
-        raise CorruptError(f"{path} cannot be read: {' '.join(first[:3])}") from error
-
-
-def find_artifact(folder: Path, variant: str | None = None) -> Artifact:
-    """An artifact by its own folder, or a variant of a run directory.
-
-    Raises:
-        InputError: there is none.
-    """
-    if (folder / MANIFEST).is_file():
-        return open_artifact(folder)
-    run = load_run(folder)
-    name = variant or run.variants[-1].name
-    if not any(result.name == name for result in run.variants):
-        names = ", ".join(result.name for result in run.variants)
-        raise InputError(f"{folder} has no variant '{name}'.", hint=f"There is: {names}.")
-    return open_artifact(folder / "variants" / name)
 
 
 def _path(leaf: Node) -> list[Node]:

@@ -12,9 +12,11 @@ import pytest
 from tests.end_to_end.conftest import mlp
 from workbench.artifact import seal
 from workbench.errors import ModelError
-from workbench.models import find_model, load_torch, read_state
+from workbench.models import find_model
 from workbench.recipe import FactoryModel
-from workbench.runner import load_run
+from workbench.run_directory import load_run
+from workbench.torch_modules import load_torch
+from workbench.weights import read_state
 
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]")
 WORDS = (*SPECIAL, "the", "cat", "sat", "on", "a", "mat", "dogs", "run", "fast", "slow")

@@ -13,7 +13,7 @@ import pytest
 from tests.end_to_end.conftest import RECIPE, mlp
 from workbench.artifact import open_artifact
 from workbench.recipe import load_recipe
-from workbench.runner import load_run
+from workbench.run_directory import load_run
 
 
 def test_a_run_makes_measures_and_gates_every_variant(cli, project, tmp_path):

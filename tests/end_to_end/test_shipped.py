@@ -8,7 +8,7 @@ from workbench.errors import MissingError
 from workbench.models import find_model, model_cards
 from workbench.recipe import load_recipe
 from workbench.resolve import check, recipe_schema
-from workbench.runner import load_run
+from workbench.run_directory import load_run
 
 ROOT = Path(__file__).parents[2]
 RECIPES = sorted((ROOT / "recipes").glob("*.yaml"))

@@ -10,10 +10,11 @@ import pytest
 
 from tests.conftest import needs
 from workbench.artifact import Artifact, seal
-from workbench.models import find_model, load_torch, read_card
+from workbench.models import find_model, read_card
 from workbench.records import Quality
 from workbench.shipped import shipped
 from workbench.tasks import BoundTask, make_task
+from workbench.torch_modules import load_torch
 
 
 def reference(name: str, folder: Path) -> tuple[Artifact, BoundTask]:

@@ -141,7 +141,7 @@ def _models(model: str, against: str | None) -> dict[str, Path]:
 
 
 def _locate(text: str) -> Path:
-    from workbench.runner import find_artifact
+    from workbench.run_directory import find_artifact
 
     path = Path(text)
     if path.is_dir():

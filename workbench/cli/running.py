@@ -73,7 +73,7 @@ def show(
     as_json: Annotated[bool, typer.Option("--json", help="Print run.json instead.")] = False,
 ) -> int:
     """Print the tables of an earlier run."""
-    from workbench.runner import load_run
+    from workbench.run_directory import load_run
 
     _print(load_run(folder), folder, as_json, svg)
     return int(ExitCode.OK)

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from workbench.artifact import Artifact
     from workbench.steps import StepContext
-    from workbench.steps.quantize import Quantize
+    from workbench.steps._quantize_options import QuantizeOptions
 
     Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -38,9 +38,9 @@ COMPENSATED_SHARE = 0.33
 
 
 def quantize_dynamic(
-    graph: Graph, options: Quantize, source: Artifact, context: StepContext
+    graph: Graph, options: QuantizeOptions, source: Artifact, context: StepContext
 ) -> Result:
-    """Quantize MatMul and Gemm, and the embedding tables, in place."""
+    """QuantizeOptions MatMul and Gemm, and the embedding tables, in place."""
     result = Result()
     excluded = excluded_nodes(graph, options.exclude)
     products = find_products(graph, excluded, result)
@@ -100,7 +100,7 @@ def quantize_dynamic(
     return result
 
 
-def weight_format(options: Quantize, machine: Machine) -> tuple[str, int, str]:
+def weight_format(options: QuantizeOptions, machine: Machine) -> tuple[str, int, str]:
     """Stored type, largest integer, and the reason.
 
     Without VNNI (or AMX, or Arm's dot product) the uint8 × int8 kernel adds pairs of products in

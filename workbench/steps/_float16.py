@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from workbench.artifact import Artifact
     from workbench.steps import StepContext
-    from workbench.steps.quantize import Quantize
+    from workbench.steps._quantize_options import QuantizeOptions
 
     Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -31,7 +31,9 @@ MASKED = 1e30
 """Magnitudes above this stand for minus infinity in masks; clamping them changes nothing."""
 
 
-def to_float16(graph: Graph, options: Quantize, source: Artifact, context: StepContext) -> Result:
+def to_float16(
+    graph: Graph, options: QuantizeOptions, source: Artifact, context: StepContext
+) -> Result:
     """Convert to float16 in place; inputs and outputs keep their types.
 
     Nodes that would overflow stay in float32: those with constants beyond float16, and those that
@@ -72,7 +74,9 @@ def to_float16(graph: Graph, options: Quantize, source: Artifact, context: StepC
     return result
 
 
-def to_bfloat16(graph: Graph, options: Quantize, source: Artifact, context: StepContext) -> Result:
+def to_bfloat16(
+    graph: Graph, options: QuantizeOptions, source: Artifact, context: StepContext
+) -> Result:
     """Store weights as bfloat16, in place, and widen them to float32 when the session loads.
 
     onnxruntime's CPU provider has no bfloat16 kernels for most operators: computing stays float32.
@@ -114,7 +118,7 @@ def _overflowing_constants(graph: Graph) -> Iterator[onnx.NodeProto]:
 
 
 def _overflowing_values(
-    graph: Graph, options: Quantize, source: Artifact, context: StepContext
+    graph: Graph, options: QuantizeOptions, source: Artifact, context: StepContext
 ) -> Iterator[onnx.NodeProto]:
     """Nodes that make or read large values on some calibration samples."""
     names = [name for node in graph.nodes for name in node.output if name]

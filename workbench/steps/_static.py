@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from workbench.artifact import Artifact
     from workbench.steps import StepContext
-    from workbench.steps.quantize import Quantize
+    from workbench.steps._quantize_options import QuantizeOptions
 
     Array = np.ndarray[Any, np.dtype[Any]]
     Feed = dict[str, Array]
@@ -34,9 +34,9 @@ HISTOGRAM_SAMPLES = 128
 
 
 def quantize_static(
-    graph: Graph, options: Quantize, source: Artifact, context: StepContext
+    graph: Graph, options: QuantizeOptions, source: Artifact, context: StepContext
 ) -> Result:
-    """Quantize in place with onnxruntime's calibration and QDQ writer.
+    """QuantizeOptions in place with onnxruntime's calibration and QDQ writer.
 
     Activations are uint8 with a zero point (most follow a ReLU or GELU and have one sign), weights
     int8 and symmetric.
@@ -72,7 +72,7 @@ def quantize_static(
     return result
 
 
-def excluded_nodes_of(prepared: Graph, options: Quantize) -> set[str]:
+def excluded_nodes_of(prepared: Graph, options: QuantizeOptions) -> set[str]:
     """The excluded nodes under their names after preparation, which may drop or add some."""
     found: set[str] = set()
     for pattern in options.exclude:
@@ -130,7 +130,7 @@ def _flatten_biases(graph: Graph) -> None:
 def _quantized(
     prepared: Graph,
     folder: Path,
-    options: Quantize,
+    options: QuantizeOptions,
     excluded: set[str],
     reader: _Reader,
     dtype: str,

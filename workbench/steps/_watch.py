@@ -13,13 +13,13 @@ from workbench.steps._rounding import COMPENSATED_ROWS
 if TYPE_CHECKING:
     from workbench.artifact import Artifact
     from workbench.steps import StepContext
-    from workbench.steps.quantize import Quantize
+    from workbench.steps._quantize_options import QuantizeOptions
 
 
 def watch(
     graph: Graph,
     products: Iterable[Product],
-    options: Quantize,
+    options: QuantizeOptions,
     source: Artifact,
     context: StepContext,
 ) -> dict[str, Observed]:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from workbench.artifact import Artifact
     from workbench.steps import StepContext
-    from workbench.steps.quantize import Quantize
+    from workbench.steps._quantize_options import QuantizeOptions
 
     Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -51,7 +51,7 @@ class Site:
 
 
 def quantize_weights(
-    graph: Graph, options: Quantize, source: Artifact, context: StepContext
+    graph: Graph, options: QuantizeOptions, source: Artifact, context: StepContext
 ) -> Result:
     """Store the weights small, in place."""
     result = Result()
@@ -94,7 +94,7 @@ def _decode_at_load(
     originals: set[str],
     excluded: set[str],
     feedback: dict[str, Feedback],
-    options: Quantize,
+    options: QuantizeOptions,
     result: Result,
 ) -> None:
     decoding: list[onnx.NodeProto] = []
@@ -122,7 +122,7 @@ def _decode_at_load(
 
 
 def _sites(
-    graph: Graph, originals: set[str], excluded: set[str], options: Quantize, result: Result
+    graph: Graph, originals: set[str], excluded: set[str], options: QuantizeOptions, result: Result
 ) -> list[Site]:
     """All float32 weights with two axes or more that nothing forbids to store smaller."""
     import numpy as np
@@ -171,7 +171,7 @@ def _use_kernels(
     graph: Graph,
     products: list[Product],
     feedback: dict[str, Feedback],
-    options: Quantize,
+    options: QuantizeOptions,
     result: Result,
 ) -> None:
     """Put MatMulNBits in the place of products."""
@@ -199,7 +199,7 @@ def _use_kernels(
 
 
 def _kernel(
-    graph: Graph, product: Product, packed: tuple[str, str], block: int, options: Quantize
+    graph: Graph, product: Product, packed: tuple[str, str], block: int, options: QuantizeOptions
 ) -> list[onnx.NodeProto]:
     from onnx import helper
 
@@ -248,7 +248,9 @@ def pack_blocks(rounded: Rounded, block: int, bits: int) -> Array:
     return np.ascontiguousarray(shifted[:, :, ::2] | (shifted[:, :, 1::2] << 4))
 
 
-def _gather_nibbles(graph: Graph, excluded: set[str], options: Quantize, result: Result) -> None:
+def _gather_nibbles(
+    graph: Graph, excluded: set[str], options: QuantizeOptions, result: Result
+) -> None:
     """Put GatherBlockQuantized in the place of lookups in tables whose width fits."""
     from onnx import helper
 

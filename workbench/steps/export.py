@@ -18,7 +18,6 @@ from pydantic import Field
 
 from workbench.artifact import Artifact, copy_side_files
 from workbench.errors import StepError
-from workbench.models import load_torch
 from workbench.onnx_file import read_onnx, save_onnx
 from workbench.records import Account, Format, Manifest, Parity, Pooling, Signature, TensorSpec
 from workbench.runtime import few, open_session, random_feed, runtime_reason, signature_of
@@ -26,6 +25,7 @@ from workbench.steps import Step, StepContext
 from workbench.steps._graph import Graph
 from workbench.steps._parts import bytes_by_part
 from workbench.steps._pooling import append_pooling, pool
+from workbench.torch_modules import load_torch
 
 if TYPE_CHECKING:
     import numpy as np

@@ -4,30 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Literal, Self
-
-from pydantic import Field, model_validator
+from typing import TYPE_CHECKING, ClassVar
 
 from workbench.artifact import Artifact
 from workbench.errors import StepError
 from workbench.records import Account, Format, Manifest
-from workbench.steps import Step, StepContext
+from workbench.steps import StepContext
 from workbench.steps._dynamic import quantize_dynamic
 from workbench.steps._float16 import to_bfloat16, to_float16
 from workbench.steps._graph import Graph, megabytes, open_graph, refuse_quantized, save
 from workbench.steps._parts import bytes_by_part
+from workbench.steps._quantize_options import QuantizeOptions
 from workbench.steps._static import quantize_static
 from workbench.steps._weight_only import quantize_weights
 
 if TYPE_CHECKING:
     from workbench.steps._products import Result
 
-Scheme = Literal["dynamic-int8", "weight-only", "static-int8", "float16", "bfloat16"]
-
-SCHEMES: dict[str, Callable[[Graph, Quantize, Artifact, StepContext], Result]] = {}
+SCHEMES: dict[str, Callable[[Graph, QuantizeOptions, Artifact, StepContext], Result]] = {}
 
 
-class Quantize(Step):
+class Quantize(QuantizeOptions):
     """Quantize weights, and activations where the scheme does.
 
     - ``dynamic-int8``: MatMul and Gemm run in int8; inputs are quantized while the model runs. Per
@@ -54,75 +51,6 @@ class Quantize(Step):
     makes: ClassVar[Format] = "onnx"
     shorthand: ClassVar[str | None] = "scheme"
     seconds: ClassVar[float] = 20.0
-
-    scheme: Scheme = Field(description="What is stored and computed in fewer bits.")
-    bits: Literal[8, 4] = Field(8, description="weight-only: bits per weight.")
-    block: int | None = Field(
-        None,
-        ge=8,
-        description="weight-only: input channels that share a scale. None: the whole channel for "
-        "8 bits and 32 for 4; kernels take 128 and 32.",
-    )
-    compute: Literal["load", "kernel"] = Field(
-        "load", description="weight-only: decode once at load, or in kernels at each call."
-    )
-    per_channel: bool = Field(True, description="A scale per output channel; else one per weight.")
-    activations: Literal["per-token", "per-tensor"] = Field(
-        "per-token", description="dynamic-int8: a scale per row of the input, or one for all."
-    )
-    smooth: bool | None = Field(
-        None,
-        description="dynamic-int8: move outlier channels into the weights where it helps. None: "
-        "for per-token.",
-    )
-    rounding: Literal["compensated", "nearest"] = Field(
-        "compensated", description="dynamic-int8, weight-only: how weights are rounded."
-    )
-    embeddings: bool = Field(True, description="Store embedding tables in fewer bits too.")
-    exclude: tuple[str, ...] = Field(
-        (), description="Nodes to leave alone: names, patterns such as '*/layer.0/*', or types."
-    )
-    weights: Literal["auto", "int8", "uint8"] = Field(
-        "auto", description="dynamic-int8, static-int8: type of the weights; auto is int8."
-    )
-    reduce_range: Literal["auto"] | bool = Field(
-        "auto",
-        description="dynamic-int8, static-int8: 7-bit weights, so that no kernel saturates; auto: "
-        "smaller weights on CPUs without VNNI only.",
-    )
-    calibrate: Literal["minmax", "entropy", "percentile"] = Field(
-        "minmax", description="static-int8: how an activation's range is found."
-    )
-    percentile: float = Field(99.99, gt=50, le=100, description="static-int8: for percentile.")
-    samples: int = Field(
-        256, gt=0, description="Calibration samples to use at most; 4096 tokens are enough."
-    )
-
-    @model_validator(mode="after")
-    def _kernel_block(self) -> Self:
-        block = self.block
-        if self.compute == "kernel" and block and (block < 16 or block & (block - 1)):
-            raise ValueError(f"kernels take a block that is a power of two from 16, not {block}")
-        return self
-
-    @property
-    def smooths(self) -> bool:
-        """Whether dynamic-int8 may smooth its inputs."""
-        return self.activations == "per-token" if self.smooth is None else self.smooth
-
-    @property
-    def uses_data(self) -> bool:
-        """Whether calibration data has a say."""
-        if self.scheme == "dynamic-int8":
-            return self.smooths or self.rounding == "compensated"
-        if self.scheme == "weight-only":
-            return self.rounding == "compensated"
-        return self.scheme in ("static-int8", "float16")
-
-    @property
-    def uses_machine(self) -> bool:
-        """Whether the CPU's instruction sets decide on the type of the weights."""
-        return self.scheme in ("dynamic-int8", "static-int8") and self.reduce_range == "auto"
 
     def apply(
         self, source: Artifact, target: Path, context: StepContext
