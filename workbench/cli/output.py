@@ -15,7 +15,7 @@ from rich.progress import Progress as Bar
 
 from workbench.progress import Progress, Work
 
-WIDTH = 150
+WIDTH = 165
 """Columns to print in where the terminal's width is not known (a pipe, CI)."""
 
 
