@@ -79,6 +79,11 @@ def materialize(
     for path in target.glob("*.safetensors"):
         check_finite(path)
     preprocess = preprocess or _text_preprocess(source, target, config)
+    if preprocess is None:
+        raise ModelError(
+            f"{source} has no tokenizer: of Hugging Face folders only text models are supported.",
+            hint="Give an image model as a factory with its inputs, or as an .onnx file.",
+        )
     names = ["input_ids", "attention_mask"]
     if config.get("type_vocab_size"):
         names.append("token_type_ids")
@@ -93,7 +98,7 @@ def materialize(
             task=_task_of(config),
             pooling=_pooling(source),
         ),
-        signature=Signature(inputs=inputs if preprocess else ()),
+        signature=Signature(inputs=inputs),
         preprocess=preprocess,
         labels=_labels(config),
         architecture=Architecture(

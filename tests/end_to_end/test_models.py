@@ -120,6 +120,13 @@ def test_a_folder_without_weights_is_refused(cli, hugging_face, tmp_path):
     assert "no weights" in result.err
 
 
+def test_a_folder_without_a_tokenizer_is_refused(cli, hugging_face, tmp_path):
+    folder = hugging_face("bert")
+    (folder / "tokenizer.json").unlink()
+    result = cli("run", recipe(tmp_path, folder))
+    assert (result.code, "no tokenizer" in result.err) == (2, True)
+
+
 def test_a_truncated_safetensors_file_is_refused(cli, hugging_face, tmp_path):
     path = hugging_face("bert") / "model.safetensors"
     path.write_bytes(path.read_bytes()[:-100])
