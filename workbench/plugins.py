@@ -10,12 +10,12 @@ import difflib
 import hashlib
 import importlib
 import pkgutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import cache
 from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails
@@ -27,6 +27,9 @@ class Plugin(BaseModel):
     """Base of steps and tasks: the fields are the options, and thereby the YAML schema."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    shorthand: ClassVar[str | None] = None
+    """The option that a plain string sets: ``quantize: dynamic-int8``."""
 
     @classmethod
     def title(cls) -> str:
@@ -111,6 +114,23 @@ def telling_fault(error: ValidationError) -> ErrorDetails:
     """
     order = {"extra_forbidden": 0, "string_type": 2}
     return min(error.errors(), key=lambda fault: order.get(fault["type"], 1))
+
+
+def make_plugin(
+    known: Mapping[str, type[Any]], name: str, options: dict[str, Any] | str | None, what: str
+) -> Any:
+    """The plug-in of a name with its options; a plain string sets the shorthand option.
+
+    Raises:
+        InputError: no such name, or a wrong option; the message names the nearest right one.
+    """
+    if name not in known:
+        raise InputError(f"unknown {what} '{name}'.", hint=did_you_mean(name, known))
+    if isinstance(options, str):
+        if known[name].shorthand is None:
+            raise InputError(f"{what} '{name}' takes options, not the text '{options}'.")
+        options = {known[name].shorthand: options}
+    return parse_options(known[name], dict(options or {}), f"{what} '{name}'")
 
 
 def explain(error: ValidationError, model: type[BaseModel]) -> str:

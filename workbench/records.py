@@ -236,7 +236,6 @@ class Quality(Record):
     """
 
     metric: str
-    higher_is_better: bool = True
     score: Interval | None = Field(None, description="None where the task has no labels.")
     difference: Interval | None = None
     agreement: dict[str, float] = Field(default_factory=dict)

@@ -10,11 +10,10 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from workbench.artifact import Artifact
-from workbench.errors import InputError, StepError
-from workbench.plugins import Plugin, did_you_mean, parse_options, plugins
+from workbench.plugins import Plugin, make_plugin, plugins
 from workbench.records import Account, Format, Machine, Manifest
 
 if TYPE_CHECKING:
@@ -43,8 +42,6 @@ class Step(Plugin):
     name: ClassVar[str]
     accepts: ClassVar[Format]
     makes: ClassVar[Format]
-    shorthand: ClassVar[str | None] = None
-    """The option that a plain string sets: ``quantize: dynamic-int8``."""
     seconds: ClassVar[float] = 5.0
     """A first guess of the duration, for the time left; replaced by what was measured."""
 
@@ -82,21 +79,11 @@ def steps() -> dict[str, type[Step]]:
     return plugins("workbench.steps", Step)
 
 
-def make_step(name: str, options: dict[str, object] | str | None) -> Step:
+def make_step(name: str, options: dict[str, Any] | str | None) -> Step:
     """The step of a name with its options (a plain string sets the shorthand option).
 
     Raises:
         InputError: no such step, or a wrong option; the message names the nearest right one.
     """
-    known = steps()
-    if name not in known:
-        raise InputError(f"unknown step '{name}'.", hint=did_you_mean(name, known))
-    cls = known[name]
-    if isinstance(options, str):
-        if cls.shorthand is None:
-            raise InputError(f"step '{name}' takes options, not the text '{options}'.")
-        options = {cls.shorthand: options}
-    return parse_options(cls, dict(options or {}), f"step '{name}'")  # type: ignore[no-any-return]
-
-
-__all__ = ["Step", "StepContext", "StepError", "make_step", "steps"]
+    step: Step = make_plugin(steps(), name, options, "step")
+    return step

@@ -10,7 +10,7 @@ from workbench.errors import StepError
 from workbench.runtime import runtime_reason
 from workbench.steps._decoding import Decoder
 from workbench.steps._graph import Graph, attribute
-from workbench.steps._observe import batches, watching_session
+from workbench.steps._observe import batches, watched, watching_session
 from workbench.steps._products import SMALL, Result, excluded_nodes
 
 if TYPE_CHECKING:
@@ -127,12 +127,7 @@ def _overflowing_values(
     limit = min(options.samples, SAMPLES)
     for feed in batches(context.calibration(source), limit, context.progress):
         session = session or watching_session(graph, names)
-        try:
-            values = session.run(names, feed)
-        except Exception as error:  # onnxruntime raises many unrelated types
-            raise StepError(
-                f"The model cannot be run on the calibration data: {runtime_reason(error)}"
-            ) from error
+        values = watched(session, names, feed)
         for name, value in zip(names, values, strict=True):
             peaks[name] = max(peaks.get(name, 0.0), _peak(value))
     large = {name for name, peak in peaks.items() if peak > HEADROOM * LARGEST}

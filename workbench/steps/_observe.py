@@ -12,6 +12,7 @@ from workbench.steps._graph import Graph
 
 if TYPE_CHECKING:
     import numpy as np
+    import onnxruntime
 
     Array = np.ndarray[Any, np.dtype[Any]]
     Feed = dict[str, Array]
@@ -80,12 +81,7 @@ def observe(
     session = None
     for feed in batches(feeds, samples, progress):
         session = session or watching_session(graph, names)
-        try:
-            values = session.run(names, feed)
-        except Exception as error:  # onnxruntime raises many unrelated types
-            raise StepError(
-                f"The model cannot be run on the calibration data: {runtime_reason(error)}"
-            ) from error
+        values = watched(session, names, feed)
         real = _real_rows(feed)
         for name, value in zip(names, values, strict=True):
             _add(seen, name, _rows(value, real), gram_limit)
@@ -119,6 +115,20 @@ def batches(
             progress(done, samples)
             if done >= samples:
                 return
+
+
+def watched(session: onnxruntime.InferenceSession, names: list[str], feed: Feed) -> list[Any]:
+    """The values of these names for a feed.
+
+    Raises:
+        StepError: the model cannot be run on it.
+    """
+    try:
+        return list(session.run(names, feed))
+    except Exception as error:  # onnxruntime raises many unrelated types
+        raise StepError(
+            f"The model cannot be run on the calibration data: {runtime_reason(error)}"
+        ) from error
 
 
 def watching_session(graph: Graph, names: Iterable[str]) -> Any:

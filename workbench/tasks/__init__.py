@@ -21,12 +21,11 @@ import workbench.preprocess
 from workbench.artifact import Artifact, digest
 from workbench.datasets import Dataset, Split, load_dataset
 from workbench.datasets.random import Seed
-from workbench.errors import DataError, InputError, ModelError, StepError, TooLargeError
+from workbench.errors import DataError, ModelError, StepError, TooLargeError
 from workbench.plugins import (
     Plugin,
     code_digest,
-    did_you_mean,
-    parse_options,
+    make_plugin,
     plugins,
     sources_digest,
 )
@@ -47,6 +46,7 @@ class Task(Plugin):
     """Base of all tasks."""
 
     name: ClassVar[str]
+    shorthand: ClassVar[str | None] = "data"
     figures: ClassVar[tuple[str, ...]]
     """Measurements that gates may name: ``quality`` where there is a score, and agreements."""
     data: str = Field(description="Name of a data set, or a path relative to the recipe.")
@@ -277,12 +277,8 @@ def make_task(name: str, options: dict[str, Any] | str | None) -> Task:
     Raises:
         InputError: no such task, or a wrong option; the message names the nearest right one.
     """
-    known = tasks()
-    if name not in known:
-        raise InputError(f"unknown task '{name}'.", hint=did_you_mean(name, known))
-    if isinstance(options, str):
-        options = {"data": options}
-    return parse_options(known[name], dict(options or {}), f"task '{name}'")  # type: ignore[no-any-return]
+    task: Task = make_plugin(tasks(), name, options, "task")
+    return task
 
 
 def _run(session: Any, name: str, feed: Feed, artifact: Artifact) -> np.ndarray:
