@@ -13,6 +13,7 @@ import importlib.util
 import shutil
 import sys
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -114,7 +115,17 @@ class ModelReference:
         return replace(self, smoke=True)
 
     def key(self) -> str:
-        """SHA-256 over everything that makes the root artifact: files, scripts, arguments."""
+        """SHA-256 over everything that makes the root artifact: files, scripts, arguments.
+
+        It is that of the files as they were when it was first asked for.
+        """
+        return self._first_key
+
+    @cached_property
+    def _first_key(self) -> str:
+        return self._key_now()
+
+    def _key_now(self) -> str:
         return digest(
             {
                 "kind": self.kind,
@@ -139,10 +150,10 @@ class ModelReference:
         """
         check_memory(sum(p.stat().st_size for p in self._files().values()), self.name)
         fill = {"huggingface": self._hugging_face, "factory": self._factory, "onnx": self._onnx}
-        before = self.key()
+        before = self.key()  # the runner asked for it earlier: no second hashing
         with disk_errors(target):
             manifest = fill[self.kind](target)
-        if self.key() != before:
+        if self._key_now() != before:
             raise ModelError(
                 f"The files of '{self.name}' changed while they were read.",
                 hint="Run again when whatever writes them has finished.",

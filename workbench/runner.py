@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import workbench.artifact
 import workbench.onnx_file
-import workbench.preprocess
 import workbench.profiler
 import workbench.runtime
 import workbench.validate
@@ -28,6 +27,7 @@ from workbench.artifact import (
 from workbench.gates import judge
 from workbench.machine import machine
 from workbench.plugins import code_digest, sources_digest
+from workbench.preprocess import read_tokenizer
 from workbench.profiler import measure_footprint, measure_latency
 from workbench.progress import Progress, Work
 from workbench.records import (
@@ -69,8 +69,15 @@ class Node:
 
     @property
     def label(self) -> str:
-        """What is shown while it is made."""
-        return self.step.name if self.step else "model"
+        """The step with its options, so that two quantize steps can be told apart."""
+        if self.step is None:
+            return "model"
+        options = self.step.model_dump(exclude_defaults=True)
+        short = self.step.shorthand
+        shown = " ".join(
+            str(value) if name == short else f"{name}={value}" for name, value in options.items()
+        )
+        return f"{self.step.name} {shown}".strip()[:60]
 
 
 class Runner:
@@ -209,7 +216,7 @@ class Runner:
         if node.key not in self._artifacts:
             parent = self._artifact(node.parent) if node.parent else None
             self._artifacts[node.key] = self._work(
-                _label(node),
+                node.label,
                 lambda: self.store.artifact(node.key, partial(self._make, node, parent)),
             )
         return self._artifacts[node.key]
@@ -282,7 +289,6 @@ class Runner:
                 "outputs": artifact.digest,
                 "task": self.resolved.task.digest,
                 "isa": self.machine.isa,
-                "code": sources_digest([Path(workbench.preprocess.__file__)]),
                 **self._base,
             }
         )
@@ -299,9 +305,10 @@ class Runner:
         key = digest(
             {"footprint": artifact.digest, "sizes": sizes, **self._machine_key, **self._base}
         )
-        vocabulary = _vocabulary(artifact)
         return self.store.record(
-            key, Footprint, lambda: measure_footprint(artifact, sizes=sizes, vocabulary=vocabulary)
+            key,
+            Footprint,
+            lambda: measure_footprint(artifact, sizes=sizes, vocabulary=_vocabulary(artifact)),
         )
 
     def _latency(self, artifacts: dict[str, Artifact]) -> LatencyTable:
@@ -373,7 +380,7 @@ class Runner:
                 if node.key not in seen:
                     seen.add(node.key)
                     guess = node.step.seconds if node.step else 3.0
-                    yield self._estimate(_label(node), guess, self.store.has(node.key))
+                    yield self._estimate(node.label, guess, self.store.has(node.key))
         # An artifact that is stored was most likely measured too: a guess, for the time left only.
         stored = {name: self.store.has(node.key) for name, node in self.leaves.items()}
         for name in self.leaves:
@@ -422,23 +429,9 @@ def _path(leaf: Node) -> list[Node]:
     return nodes[::-1]
 
 
-def _label(node: Node) -> str:
-    """The step with its options, so that two quantize steps can be told apart."""
-    if node.step is None:
-        return "model"
-    options = node.step.model_dump(exclude_defaults=True)
-    short = node.step.shorthand
-    shown = " ".join(
-        str(value) if name == short else f"{name}={value}" for name, value in options.items()
-    )
-    return f"{node.step.name} {shown}".strip()[:60]
-
-
 def _vocabulary(artifact: Artifact) -> int | None:
     """Size of the tokenizer's vocabulary, so that random token ids reach all of the embedding."""
     preprocess = artifact.manifest.preprocess
     if preprocess is None or preprocess.kind != "text":
         return None
-    from tokenizers import Tokenizer
-
-    return int(Tokenizer.from_file(str(artifact.path / preprocess.tokenizer)).get_vocab_size())
+    return int(read_tokenizer(artifact.path, preprocess).get_vocab_size())

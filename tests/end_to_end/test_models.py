@@ -176,6 +176,17 @@ def test_the_key_follows_weights_scripts_and_arguments(project, tmp_path):
     assert key() != second
 
 
+def test_files_that_change_between_the_key_and_the_reading_are_refused(project, tmp_path):
+    model = {"factory": "net.py:build", "checkpoint": "weights.pt"}
+    model |= {"inputs": [{"name": "x", "shape": ["batch", 32]}]}
+    reference = find_model(FactoryModel.model_validate(model), folder=project)
+    reference.key()
+    (project / "net.py").write_text((project / "net.py").read_text() + "# changed\n")
+    (tmp_path / "root").mkdir()
+    with pytest.raises(ModelError, match="changed while they were read"):
+        reference.materialize(tmp_path / "root")
+
+
 def test_a_wrapped_checkpoint_of_a_parallel_model_is_unwrapped(tmp_path):
     import torch
 
