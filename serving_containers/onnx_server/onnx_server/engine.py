@@ -1,0 +1,279 @@
+"""Runs inferences: queues per model, dynamic batches, lanes of threads, fairness and deadlines.
+
+All state is touched on the event loop only; lanes run feeds and post the outputs back. A request
+that finds a free lane runs at once. Those that wait together run together, as far as the model's
+measured batch curve says that it pays.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+import threading
+import time
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Any
+
+from onnx_server.errors import (
+    DeadlineExceeded,
+    ModelError,
+    Overloaded,
+    ServerError,
+    Unavailable,
+)
+from onnx_server.metrics import Metrics
+from onnx_server.model import Feed, Model
+
+
+@dataclass(slots=True, eq=False)
+class Work:
+    """One request's rows, waiting for their turn."""
+
+    feed: Feed
+    rows: int
+    bucket: Any
+    future: asyncio.Future[Feed]
+    queued: float
+    deadline: float
+
+
+@dataclass(slots=True, eq=False)
+class Line:
+    """The queue of one model. ``together`` remembers how many requests came at a time."""
+
+    name: str
+    model: Model
+    waiting: deque[Work] = field(default_factory=deque)
+    listed: bool = False
+    running: int = 0
+    together: float = 1.0
+    timer: asyncio.TimerHandle | None = None
+
+
+class Engine:
+    """``lanes`` threads that run batches of the models' queues in turn."""
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        metrics: Metrics,
+        *,
+        lanes: int,
+        max_queue: int,
+        max_delay_s: float,
+    ) -> None:
+        self._loop = loop
+        self._metrics = metrics
+        self._max_queue = max_queue
+        self._max_delay_s = max_delay_s
+        self._free = lanes
+        self._ready: deque[Line] = deque()
+        self._jobs: queue.SimpleQueue[tuple[Line, list[Work]] | None] = queue.SimpleQueue()
+        self._draining = False
+        self.waiting = 0
+        self.running = 0
+        for number in range(lanes):
+            threading.Thread(target=self._lane, name=f"lane-{number}", daemon=True).start()
+
+    def submit(self, line: Line, feed: Feed, rows: int, deadline: float) -> asyncio.Future[Feed]:
+        """Queue a checked feed; the future gives outputs by name, or a ServerError.
+
+        Raises:
+            Overloaded: the model's queue is full.
+            Unavailable: the server is shutting down.
+        """
+        if self._draining:
+            raise Unavailable("The server is shutting down.", retry_after_s=1)
+        if len(line.waiting) >= self._max_queue:
+            self._metrics.rejected("queue_full")
+            wait = self._patience(line)
+            raise Overloaded("The queue of this model is full.", retry_after_s=wait)
+        work = Work(
+            feed, rows, line.model.bucket(feed), self._loop.create_future(), time.monotonic(),
+            deadline,
+        )  # fmt: skip
+        line.waiting.append(work)
+        self.waiting += 1
+        if not line.listed:
+            line.listed = True
+            self._ready.append(line)
+        self._dispatch()
+        return work.future
+
+    def drain(self) -> None:
+        """Refuse what waits and what comes; what runs goes on."""
+        self._draining = True
+        while self._ready:
+            self.clear(self._ready.popleft())
+
+    def clear(self, line: Line) -> None:
+        """Refuse what waits for a model."""
+        while line.waiting:
+            work = line.waiting.popleft()
+            self.waiting -= 1
+            _fail(work, Unavailable("The model is being unloaded or the server is stopping.",
+                                    retry_after_s=1))  # fmt: skip
+
+    def close(self) -> None:
+        """Let the lanes end."""
+        for _ in range(16):
+            self._jobs.put(None)
+
+    # --- on the loop -----------------------------------------------------------------------------
+
+    def _dispatch(self) -> None:
+        held: list[Line] = []
+        while self._free and self._ready:
+            line = self._ready.popleft()
+            if self._holds(line):
+                held.append(line)
+                continue
+            batch = self._take(line)
+            if line.waiting:
+                self._ready.append(line)  # the next model's turn comes first
+            else:
+                line.listed = False
+            if batch:
+                self._free -= 1
+                self.running += 1
+                line.running += 1
+                self._jobs.put((line, batch))
+        self._ready.extendleft(reversed(held))
+
+    def _holds(self, line: Line) -> bool:
+        """Whether to wait a moment for more: only while requests have been coming together.
+
+        An idle model's request never waits: ``together`` is then near one.
+        """
+        if not self._max_delay_s or not line.model.batches or not line.waiting:
+            return False
+        count = len(line.waiting)
+        if line.together < 2 or count >= 0.7 * line.together:
+            return False
+        first = line.waiting[0]
+        curve = line.model.curve(first.bucket)
+        wanted = int(line.together)
+        expected = curve.seconds(wanted)
+        if expected is None or curve.best(wanted) < 2:
+            return False
+        patience = min(self._max_delay_s, 0.1 * expected)
+        left = first.queued + patience - time.monotonic()
+        if left <= 0:
+            return False
+        if line.timer is None:
+            line.timer = self._loop.call_later(left, self._released, line)
+        return True
+
+    def _released(self, line: Line) -> None:
+        line.timer = None
+        self._dispatch()
+
+    def _take(self, line: Line) -> list[Work]:
+        """The next batch: the oldest request and those that fit beside it."""
+        now = time.monotonic()
+        waiting, model = line.waiting, line.model
+        while waiting and (waiting[0].deadline < now or waiting[0].future.done()):
+            self._expire(waiting.popleft())
+        if not waiting:
+            return []
+        first = waiting.popleft()
+        batch = [first]
+        if model.batches and waiting:
+            rows = first.rows + sum(w.rows for w in waiting if w.bucket == first.bucket)
+            room = model.curve(first.bucket).best(rows) - first.rows
+            left: list[Work] = []
+            while waiting and room > 0:
+                work = waiting.popleft()
+                if work.deadline < now or work.future.done():
+                    self._expire(work)
+                elif work.bucket == first.bucket and work.rows <= room:
+                    batch.append(work)
+                    room -= work.rows
+                else:
+                    left.append(work)
+            waiting.extendleft(reversed(left))
+        self.waiting -= len(batch)
+        line.together += 0.2 * (len(batch) - line.together)
+        for work in batch:
+            self._metrics.queued(line.name, now - work.queued)
+        return batch
+
+    def _expire(self, work: Work) -> None:
+        self.waiting -= 1
+        if not work.future.done():
+            self._metrics.rejected("deadline")
+            _fail(work, DeadlineExceeded("The request waited longer than it may."))
+
+    def _done(self, line: Line, batch: list[Work], result: Feed | ServerError, took: float) -> None:
+        self._free += 1
+        self.running -= 1
+        line.running -= 1
+        if isinstance(result, ServerError):
+            self._failed(line, batch, result)
+        else:
+            rows = sum(work.rows for work in batch)
+            if line.model.batches:
+                line.model.curve(batch[0].bucket).observe(rows, took)
+            self._metrics.inferred(line.name, took, rows)
+            self._deliver(batch, result)
+        self._dispatch()
+
+    def _deliver(self, batch: list[Work], outputs: Feed) -> None:
+        if len(batch) == 1:
+            _give(batch[0], outputs)
+            return
+        start = 0
+        for work in batch:
+            end = start + work.rows
+            _give(work, {name: array[start:end] for name, array in outputs.items()})
+            start = end
+
+    def _failed(self, line: Line, batch: list[Work], error: ServerError) -> None:
+        """One bad request must not fail its neighbours: they run again, each alone."""
+        if len(batch) == 1:
+            _fail(batch[0], error)
+            return
+        for work in reversed(batch):
+            line.waiting.appendleft(work)
+            work.bucket = object()  # equal to no other
+        self.waiting += len(batch)
+        if not line.listed:
+            line.listed = True
+            self._ready.append(line)
+
+    def _patience(self, line: Line) -> float:
+        first = line.waiting[0] if line.waiting else None
+        cost = line.model.curve(first.bucket).seconds(1) if first else None
+        return max(1.0, round((cost or 0.01) * len(line.waiting)))
+
+    # --- in a lane -------------------------------------------------------------------------------
+
+    def _lane(self) -> None:
+        while (job := self._jobs.get()) is not None:
+            line, batch = job
+            start = time.perf_counter()
+            result: Feed | ServerError
+            try:
+                result = line.model.run(_joined(line.model, batch))
+            except ServerError as error:
+                result = error
+            except Exception as error:
+                result = ModelError(f"The model failed: {type(error).__name__}.")
+            took = time.perf_counter() - start
+            self._loop.call_soon_threadsafe(self._done, line, batch, result, took)
+            del job, line, batch, result  # an idle lane keeps no model alive
+
+
+def _joined(model: Model, batch: list[Work]) -> Feed:
+    return batch[0].feed if len(batch) == 1 else model.join([work.feed for work in batch])
+
+
+def _give(work: Work, outputs: Feed) -> None:
+    if not work.future.done():
+        work.future.set_result(outputs)
+
+
+def _fail(work: Work, error: ServerError) -> None:
+    if not work.future.done():
+        work.future.set_exception(error)

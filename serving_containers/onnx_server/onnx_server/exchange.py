@@ -1,0 +1,92 @@
+"""Requests and responses as the routes see them, apart from the HTTP server that carries them."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import orjson
+
+from onnx_server.errors import BadRequest, RequestTimeout, ServerError, TooLarge
+
+JSON = ("content-type", "application/json")
+ERROR_CHARACTERS = 2048
+"""The hosting platform cuts an error's message there."""
+
+
+class Headers(Protocol):
+    """Headers of a request, names in lower case."""
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """The first value of a header."""
+
+
+@dataclass(slots=True)
+class Request:
+    """One request; ``body`` is read by ``read_body`` once a route wants it."""
+
+    method: str
+    path: str
+    query: str
+    headers: Headers
+    protocol: Any
+    id: str
+
+
+@dataclass(slots=True)
+class Response:
+    """Status, headers and the whole body."""
+
+    status: int = 200
+    headers: list[tuple[str, str]] = field(default_factory=list)
+    body: bytes = b""
+
+
+def json_response(value: Any, status: int = 200) -> Response:
+    """A JSON response."""
+    return Response(status, [JSON], orjson.dumps(value))
+
+
+def error_response(error: ServerError, request_id: str) -> Response:
+    """A short JSON body that says what is wrong, in which field, and the id to look up in logs."""
+    value = {"error": error.message[: ERROR_CHARACTERS - 512], "request_id": request_id}
+    if error.field is not None:
+        value["field"] = error.field[:200]
+    response = json_response(value, error.status)
+    if error.retry_after_s is not None:
+        response.headers.append(("retry-after", str(max(1, round(error.retry_after_s)))))
+    return response
+
+
+async def read_body(request: Request, limit: int, timeout_s: float) -> bytes:
+    """The body, of at most ``limit`` bytes, which must arrive within ``timeout_s``.
+
+    Raises:
+        BadRequest: a content length that is no number.
+        TooLarge: more was declared or sent; refused before it is read.
+        RequestTimeout: it did not arrive in time.
+    """
+    declared = request.headers.get("content-length")
+    if declared is not None:
+        if not declared.isdecimal():
+            raise BadRequest("Content-Length is not a number.", field="Content-Length")
+        if int(declared) > limit:
+            raise TooLarge(f"The body has {declared} bytes; at most {limit} are taken.")
+    try:
+        async with asyncio.timeout(timeout_s):
+            if declared is not None:
+                return bytes(await request.protocol())
+            return await _chunks(request.protocol, limit)
+    except TimeoutError:
+        raise RequestTimeout(f"The body did not arrive within {timeout_s:g} s.") from None
+
+
+async def _chunks(protocol: Any, limit: int) -> bytes:
+    parts, size = [], 0
+    async for chunk in protocol:
+        size += len(chunk)
+        if size > limit:
+            raise TooLarge(f"The body has more than {limit} bytes.")
+        parts.append(chunk)
+    return b"".join(parts)
