@@ -12,7 +12,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from workbench.cli import catalog, profiling, recipes, running
+from workbench.cli import catalog, profiling, recipes, running, serving, verifying
 from workbench.errors import ExitCode, WorkbenchError
 
 app = typer.Typer(
@@ -48,6 +48,8 @@ def _options(
 
 running.add(app)
 profiling.add(app)
+serving.add(app)
+verifying.add(app)
 app.add_typer(recipes.app, name="recipes")
 app.add_typer(catalog.models, name="models")
 app.add_typer(catalog.steps, name="steps")
