@@ -1,0 +1,17 @@
+-- wrk -s post.lua URL -- CONTENT_TYPE BODY_FILE: posts one body, then prints the figures as JSON.
+function init(args)
+  local file = assert(io.open(args[2], "rb"))
+  wrk.method = "POST"
+  wrk.headers["Content-Type"] = args[1]
+  wrk.body = file:read("*a")
+  file:close()
+end
+
+function done(summary, latency, requests)
+  local e = summary.errors
+  io.write(string.format(
+    '{"requests": %d, "seconds": %.6f, "refused": %d, "broken": %d, ' ..
+    '"p50_ms": %.3f, "p99_ms": %.3f, "max_ms": %.3f}\n',
+    summary.requests, summary.duration / 1e6, e.status, e.connect + e.read + e.write + e.timeout,
+    latency:percentile(50) / 1e3, latency:percentile(99) / 1e3, latency.max / 1e3))
+end
