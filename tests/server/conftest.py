@@ -42,7 +42,8 @@ class Running:
         return int(children.read_text().split()[0])
 
     def events(self) -> list[dict]:
-        return [json.loads(line) for line in self.log.read_text().splitlines()]
+        lines = self.log.read_text().splitlines()
+        return [json.loads(line) for line in lines if not line.startswith('time="')]  # podman's
 
     def wait(self, seconds: float = 20) -> None:
         end = time.monotonic() + seconds

@@ -39,34 +39,37 @@ def supervise(settings: Settings) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, state.stop)
     pause = 0.0
-    while True:
+    while not state.stopping():
         started = time.monotonic()
         state.child = _fork(settings, listener, memory)
-        if state.stopping:  # the signal came between the last wait and this fork
+        if state.stopping():  # the signal came between the last wait and this fork
             os.kill(state.child, signal.SIGTERM)
         _, status = os.waitpid(state.child, 0)
         code = os.waitstatus_to_exitcode(status)
-        if state.stopping or code == CANNOT_START:
+        if state.stopping() or code == CANNOT_START:
             return max(code, 0)
         pause = min(2 * pause + 0.1, LONGEST_PAUSE_S) if _short(started) else 0.0
         line = f'{{"event":"worker_died","level":"error","code":{code},"again_in_s":{pause:.1f}}}\n'
         sys.stderr.write(line)
         sys.stderr.flush()
         time.sleep(pause)
-        if state.stopping:
-            return 0
+    return 0
 
 
 class _State:
     """What the signal handler and the loop share."""
 
     def __init__(self) -> None:
-        self.stopping = False
+        self._stopping = False
         self.child = 0
+
+    def stopping(self) -> bool:
+        """Whether a signal asked for the end."""
+        return self._stopping
 
     def stop(self, number: int, frame: FrameType | None) -> None:
         """Pass the signal on; waitpid goes on waiting."""
-        self.stopping = True
+        self._stopping = True
         if self.child:
             os.kill(self.child, signal.SIGTERM)
 

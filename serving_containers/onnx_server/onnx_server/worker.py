@@ -27,7 +27,7 @@ CANNOT_START = 3
 """Exit code of a worker whose model does not load: starting another would not help."""
 
 
-class _Server(Server):  # type: ignore[misc]
+class _Server(Server):
     """Granian on a socket that the parent process listens on, so that it outlives a worker."""
 
     def __init__(self, socket: int, **options: Any) -> None:
@@ -36,8 +36,9 @@ class _Server(Server):  # type: ignore[misc]
 
     def _init_shared_socket(self) -> None:
         self._ssp = None
-        self._shd = SocketHolder(self._socket, False, self.backlog)
-        self._sfd = self._socket
+        # Granian's own declarations of these two are narrower than what it passes itself.
+        self._shd: Any = SocketHolder(self._socket, False, self.backlog)  # type: ignore[call-arg]
+        self._sfd: Any = self._socket
 
     def _drop_shared_socket(self) -> None:
         """The parent closes it."""
@@ -79,7 +80,7 @@ async def _serve(
             return 1
         log("stopping", running=engine.running, refused=engine.waiting)
         await _drain(app)
-    server.stop()
+    server.stop()  # type: ignore[no-untyped-call]
     await asyncio.wait([serving], timeout=3)
     return code
 
