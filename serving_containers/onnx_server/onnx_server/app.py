@@ -6,13 +6,14 @@ import asyncio
 import hmac
 import time
 from collections.abc import Awaitable, Callable
+from functools import partial
 from itertools import count
 from typing import Any, Literal
 from urllib.parse import parse_qs
 
 import orjson
 
-from onnx_server import __version__, codecs, openapi, page
+from onnx_server import __version__, codecs, openapi, page, records
 from onnx_server.cache import Cache
 from onnx_server.checks import check_feed
 from onnx_server.codecs import v2
@@ -171,10 +172,18 @@ class App:
             return Response(status, list(cached), content)
         manifest = line.model.manifest
         media = codecs.negotiate(accept, kind, self.settings.default_accept or None)
-        decoded = codecs.decode(body, kind, manifest, line.model.preprocessor)
-        feed, rows = check_feed(decoded.feed, manifest.inputs)
-        outputs = await self.engine.submit(line, feed, rows, deadline)
-        content = codecs.encode(outputs, media, decoded.form, manifest)
+        try:
+            decoded = codecs.decode(body, kind, manifest, line.model.preprocessor)
+            feed, rows = check_feed(decoded.feed, manifest.inputs)
+        except BadRequest:
+            lines = codecs.is_lines(kind) and codecs.is_lines(media)
+            if not (lines and self.settings.placeholders):
+                raise
+            run = partial(self.engine.submit, line, deadline=deadline)
+            content = await records.answer(body, manifest, line.model.preprocessor, run)
+        else:
+            outputs = await self.engine.submit(line, feed, rows, deadline)
+            content = codecs.encode(outputs, media, decoded.form, manifest)
         response = Response(200, [("content-type", media)], content)
         if self.cache and key is not None:
             self.cache.put(key, (200, tuple(response.headers), content))
@@ -255,9 +264,10 @@ class App:
             InvalidModel: it cannot be loaded.
         """
         folder = self.settings.model
-        if folder is None or not folder.is_dir():
+        if folder is None or not folder.exists():
             raise InvalidModel(f"There is no model folder at {folder}.")
-        entry = await self.repository.load(folder.name or "model", str(folder), anywhere=True)
+        name = folder.stem if folder.is_file() else folder.name
+        entry = await self.repository.load(name or "model", str(folder), anywhere=True)
         self._loaded(entry)
         self.single = entry.name
 

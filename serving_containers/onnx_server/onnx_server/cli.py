@@ -15,7 +15,8 @@ from onnx_server.settings import Settings, SettingsError, read_settings
 
 EPILOG = """examples:
   onnx-server --model runs/minilm-int8/variants/int8
-  onnx-server --multi-model --models-dir models --port 8080
+  onnx-server --model model.onnx --port 9000
+  onnx-server --multi-model --models-dir models
 
 Every setting can be given as ONNX_SERVER_<NAME> in the environment; README.md lists them."""
 
@@ -26,7 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         "onnx-server", description="Serve ONNX models over HTTP.", epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )  # fmt: skip
-    parser.add_argument("--model", type=Path, help="folder of the model, with its manifest.json")
+    parser.add_argument("--model", type=Path, help="folder of the model, or an .onnx file")
     parser.add_argument("--multi-model", action="store_true", help="serve many: POST /models")
     parser.add_argument("--models-dir", type=Path, help="folder in which the many models lie")
     parser.add_argument("--host", help="address to listen on (default 127.0.0.1)")

@@ -65,15 +65,20 @@ class Manifest:
 def read_manifest(folder: Path) -> Manifest:
     """The manifest of the model in ``folder``, its files checked to be there in their size.
 
+    Without a ``manifest.json`` the folder's one ``.onnx`` file is the model; its manifest has no
+    inputs and outputs until the graph is asked for them. ``folder`` may be that file itself.
+
     Raises:
-        InvalidModel: no or a malformed manifest, a missing or truncated file, a file outside the
-            folder; the message says which.
+        InvalidModel: no model or several, a malformed manifest, a missing or truncated file, a
+            file outside the folder; the message says which.
     """
+    if folder.is_file():
+        return _bare(folder)
     path = folder / MANIFEST
     try:
         raw = json.loads(path.read_bytes())
     except FileNotFoundError:
-        raise InvalidModel(f"There is no {MANIFEST} in the model's folder.") from None
+        return _bare(*sorted(folder.glob("*.onnx")))
     except (OSError, ValueError) as error:
         raise InvalidModel(f"{MANIFEST} cannot be read: {error}.") from None
     try:
@@ -82,6 +87,14 @@ def read_manifest(folder: Path) -> Manifest:
         raise InvalidModel(f"{MANIFEST} is malformed: {type(error).__name__}: {error}.") from None
     _check_files(manifest)
     return manifest
+
+
+def _bare(*files: Path) -> Manifest:
+    if len(files) != 1:
+        count = "several" if files else "no"
+        raise InvalidModel(f"The model's folder has no {MANIFEST} and {count} .onnx files.")
+    file = files[0]
+    return Manifest(file.stem, file.parent, file.name, inputs=(), outputs=())
 
 
 def _parse(raw: dict[str, Any], folder: Path) -> Manifest:
@@ -94,6 +107,8 @@ def _parse(raw: dict[str, Any], folder: Path) -> Manifest:
         raise InvalidModel(f"The model's format is '{raw['format']}'; this server runs onnx.")
     options = raw.get("preprocess")
     labels = raw.get("labels")
+    if not raw["signature"]["inputs"]:
+        raise ValueError("the signature has no inputs")
     return Manifest(
         name=str(raw["name"]),
         folder=folder,

@@ -13,6 +13,7 @@ from onnx_server.curve import BatchCurve
 from onnx_server.errors import InvalidModel, ModelError
 from onnx_server.manifest import Manifest, Tensor
 from onnx_server.preprocess import Preprocessor, make_preprocessor
+from onnx_server.signature import with_signature
 
 Feed = dict[str, np.ndarray]
 
@@ -39,9 +40,12 @@ class Model:
         Raises:
             InvalidModel: the files cannot be read, or the model does not run on a sample.
         """
-        self.manifest = manifest
         self.preprocessor: Preprocessor | None = make_preprocessor(manifest)
         self.session = _session(manifest, threads, device)
+        if not manifest.inputs:
+            graph = self.session
+            manifest = with_signature(manifest, graph.get_inputs(), graph.get_outputs())
+        self.manifest = manifest
         self.memory_bytes = 0
         self.load_s = 0.0
         self._check_signature()
@@ -114,10 +118,13 @@ class Model:
         return joined
 
     def per_row(self) -> bool:
-        """Whether every output has the rows of the input along its first axis, as far as told."""
-        first = {t.shape[0] if t.shape else None for t in self.manifest.outputs}
-        axis = {t.shape[0] if t.shape else None for t in self.manifest.inputs}
-        return len(axis) == 1 and first == axis
+        """Whether each output may have a row for each row of the inputs, as far as is told.
+
+        Exporters name one and the same axis differently, so a run on two rows has the last word.
+        """
+        axis = {t.shape[0] if t.shape else 0 for t in self.manifest.inputs}
+        free = all(t.shape and isinstance(t.shape[0], str) for t in self.manifest.outputs)
+        return len(axis) == 1 and free
 
     # --- loading -------------------------------------------------------------------------------
 
@@ -230,16 +237,13 @@ def _random(tensor: Tensor, draw: np.random.Generator) -> np.ndarray:
 
 
 def _difference(alone: Sequence[Feed], together: Feed, name: str) -> float:
-    apart = np.concatenate([feed[name].reshape(len(feed[name]), -1) for feed in alone]
-                           ) if not _ragged(alone, name) else None  # fmt: skip
-    batch = together[name]
-    if apart is None:
+    """Largest difference of an output's rows, relative to its largest value."""
+    if len({feed[name].shape[1:] for feed in alone}) > 1:
+        return float("inf")
+    apart, batch = np.concatenate([feed[name] for feed in alone]), together[name]
+    if apart.shape != batch.shape:
         return float("inf")
     if batch.dtype.kind != "f":
-        return 0.0 if np.array_equal(apart, batch.reshape(len(batch), -1)) else float("inf")
+        return 0.0 if np.array_equal(apart, batch) else float("inf")
     scale = max(float(np.abs(apart).max(initial=0.0)), 1e-6)
-    return float(np.abs(apart - batch.reshape(len(batch), -1)).max(initial=0.0)) / scale
-
-
-def _ragged(alone: Sequence[Feed], name: str) -> bool:
-    return len({feed[name].shape[1:] for feed in alone}) > 1
+    return float(np.abs(apart - batch).max(initial=0.0)) / scale

@@ -7,19 +7,19 @@ from typing import Any, Literal
 from urllib.parse import quote
 
 from onnx_server import __version__
+from onnx_server.codecs import DECODERS
 
 Json = dict[str, Any]
 
 EXAMPLE_VALUES = 1024
 """Largest example in values; a picture as JSON helps nobody."""
 EXAMPLE_TEXTS = ("A first sentence.", "Another one, to compare.")
-MEDIA = ("application/json", "application/jsonlines", "text/csv", "application/x-npy",
-         "application/x-npz")  # fmt: skip
 RAW = {
     "text": ("text/plain",),
     "image": ("image/png", "image/jpeg"),
     "bytes": ("application/octet-stream",),
 }
+MEDIA = tuple(media for media in DECODERS if not any(media in kinds for kinds in RAW.values()))
 ERRORS = {
     400: "The body or a value of it is wrong; `field` names which.",
     401: "The bearer token is missing or wrong.",

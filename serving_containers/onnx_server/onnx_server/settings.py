@@ -42,6 +42,7 @@ class Settings:
     cache_bytes: int = 0
     token: str = ""
     default_accept: str = ""
+    placeholders: bool = False
     device: str = "cpu"
     tls_cert: Path | None = None
     tls_key: Path | None = None
@@ -88,6 +89,8 @@ def _platform(environment: Mapping[str, str]) -> dict[str, object]:
         values["port"] = _value("SAGEMAKER_BIND_TO_PORT", port, "int")
     if multi := environment.get("SAGEMAKER_MULTI_MODEL"):
         values["multi_model"] = _value("SAGEMAKER_MULTI_MODEL", multi, "bool")
+    if batch := environment.get("SAGEMAKER_BATCH"):
+        values["placeholders"] = _value("SAGEMAKER_BATCH", batch, "bool")
     if accept := environment.get("SAGEMAKER_DEFAULT_INVOCATIONS_ACCEPT"):
         values["default_accept"] = accept
     if timeout := environment.get("SAGEMAKER_MODEL_SERVER_TIMEOUT_SECONDS") or environment.get(

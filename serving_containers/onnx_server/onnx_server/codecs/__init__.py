@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 from importlib import import_module
 
+from onnx_server.codecs import json_lines
 from onnx_server.codecs._decoded import Decoded, Feed
 from onnx_server.errors import NotAcceptable, UnsupportedMediaType
 from onnx_server.manifest import Manifest
@@ -20,6 +21,7 @@ from onnx_server.preprocess import Preprocessor
 __all__ = ["DECODERS", "ENCODERS", "Decoded", "decode", "encode", "negotiate"]
 
 DEFAULT = "application/json"
+LINES = json_lines.MEDIA
 
 
 def _find(verb: str) -> dict[str, Callable[..., object]]:
@@ -79,7 +81,7 @@ def negotiate(accept: str | None, decoded_from: str | None, default: str | None)
     Raises:
         NotAcceptable: nothing that is accepted can be given.
     """
-    usual = default or (DEFAULT if _media(decoded_from or DEFAULT) not in LINES else LINES[0])
+    usual = default or (LINES[0] if is_lines(decoded_from) else DEFAULT)
     if usual not in ENCODERS:
         raise NotAcceptable(f"The default answer '{usual[:80]}' is no format of this server.")
     if not accept or not accept.strip():
@@ -101,7 +103,9 @@ def negotiate(accept: str | None, decoded_from: str | None, default: str | None)
     raise NotAcceptable(f"Answers can be {', '.join(sorted(ENCODERS))}.")
 
 
-LINES = ("application/jsonlines", "application/x-ndjson", "application/jsonl")
+def is_lines(content_type: str | None) -> bool:
+    """Whether it is one of JSON Lines' media types."""
+    return content_type is not None and _media(content_type) in LINES
 
 
 def _media(header: str) -> str:

@@ -13,10 +13,15 @@ from onnx_server.preprocess import Preprocessor
 MEDIA = ("application/jsonlines", "application/x-ndjson", "application/jsonl")
 
 
-def decode(body: bytes, manifest: Manifest, preprocessor: Preprocessor | None) -> Decoded:
-    """Blank lines are skipped; a line may also be ``{"instances": [...]}`` with one instance."""
+def decode(
+    body: bytes, manifest: Manifest, preprocessor: Preprocessor | None, *, first: int = 1
+) -> Decoded:
+    """Blank lines are skipped; a line may also be ``{"instances": [...]}`` with one instance.
+
+    ``first`` is the number of the first line, for errors.
+    """
     instances = []
-    for number, line in enumerate(body.split(b"\n"), 1):
+    for number, line in enumerate(body.split(b"\n"), first):
         if not line.strip():
             continue
         try:
