@@ -20,29 +20,44 @@ echo 'root:x:0:' > "$root/etc/group"
 echo 'hosts: files dns' > "$root/etc/nsswitch.conf"
 
 cd "$root/usr/lib/python3.11"
-rm -rf test idlelib tkinter turtledemo ensurepip lib2to3 pydoc_data distutils config-3.11-*
-rm -f lib-dynload/_tkinter* lib-dynload/_codecs_jp* lib-dynload/_codecs_kr* \
-    lib-dynload/_codecs_cn* lib-dynload/_codecs_tw* lib-dynload/_codecs_hk*
+rm -rf test idlelib tkinter turtledemo ensurepip lib2to3 pydoc_data distutils config-3.11-* \
+    unittest venv curses dbm sqlite3 xmlrpc wsgiref
+for module in _tkinter _codecs_jp _codecs_kr _codecs_cn _codecs_tw _codecs_hk _dbm _gdbm _sqlite3 \
+    _curses _curses_panel readline nis ossaudiodev _crypt audioop; do
+    rm -f lib-dynload/"$module".*
+done
 
 cd "$packages"
 # libonnxruntime.so.* is for C and C++ programs; the Python module does not link to it.
 rm -rf onnxruntime/capi/libonnxruntime.so.* onnxruntime/transformers onnxruntime/quantization \
     onnxruntime/tools onnxruntime/datasets numpy/f2py numpy/distutils bin
+# Pillow's parts for formats that the server does not read.
+rm -f PIL/_avif.* PIL/_webp.* PIL/_imagingft.* PIL/_imagingtk.* PIL/_imagingcms.*
 find . -depth -type d -name tests -exec rm -rf {} +
 find . -type f \( -name '*.pyi' -o -name '*.a' -o -name '_simd*.so' -o -name '_*tests*.so' \) -delete
+
+# Shared libraries: what the programs and modules link to, and nothing that only went with the rest.
+linked=$(mktemp)
+find "$root" -type f \( -name '*.so' -o -name python3.11 \) -exec ldd {} + > "$linked"
+if grep 'not found' "$linked"; then
+    echo 'rootfs.sh: a shared library is missing' >&2
+    exit 1
+fi
+sed -i -n 's/.*=> \(\/[^ ]*\).*/\1/p; s/^[[:space:]]*\(\/lib64[^ ]*\).*/\1/p' "$linked"
+sed -i 's,[^/]*/\.\./,,' "$linked" # $ORIGIN/../pillow.libs
+for library in ./*.libs/*; do
+    grep -qF "${library#.}" "$linked" || rm "$library"
+done
+sort -u "$linked" | while read -r library; do
+    case $library in "$root"*) continue ;; esac
+    mkdir -p "$root$(dirname "$library")"
+    cp -L "$library" "$root$library"
+done
+for name in libnss_dns.so.2 libnss_files.so.2 libresolv.so.2; do
+    cp -L "/lib/x86_64-linux-gnu/$name" "$root/lib/x86_64-linux-gnu/"
+done
+
 find "$root" -depth -type d -name __pycache__ -exec rm -rf {} +
 # Compiled once here: the root file system may be read-only later. The hash needs no mtime.
 python3 -m compileall -q -j 0 --invalidation-mode unchecked-hash -s "$root" -p / \
     "$root/usr/lib/python3.11" "$packages"
-
-# The shared libraries that all of these link to, and those that glibc loads by name.
-find "$root" -type f \( -name '*.so*' -o -name python3.11 \) -exec ldd {} + 2>/dev/null \
-    | sed -n 's/.*=> \(\/[^ ]*\).*/\1/p; s/^[[:space:]]*\(\/lib64[^ ]*\).*/\1/p' | sort -u \
-    | while read -r library; do
-        case $library in "$root"*) continue ;; esac
-        mkdir -p "$root$(dirname "$library")"
-        cp -L "$library" "$root$library"
-    done
-for name in libnss_dns.so.2 libnss_files.so.2 libresolv.so.2; do
-    cp -L "/lib/x86_64-linux-gnu/$name" "$root/lib/x86_64-linux-gnu/"
-done

@@ -62,6 +62,15 @@ def _make_base(folder: Path) -> None:
 def _build(dockerfile: str, tag: str, *options: str) -> None:
     command = ["buildah", "bud", "--isolation", "chroot", "--format", "docker", *LIMITS, *options]
     subprocess.run([*command, "-f", str(CONTEXT / dockerfile), "-t", tag, str(CONTEXT)], check=True)
+    _remove_older(tag)
+
+
+def _remove_older(tag: str) -> None:
+    """Images of earlier sources, each some 170 MB; one that still runs stays."""
+    name = tag.rpartition(":")[0]
+    for line in podman("images", "--format", "{{.Repository}}:{{.Tag}}", name).splitlines():
+        if line != tag:
+            podman("rmi", line, check=False)
 
 
 @pytest.fixture(scope="session")

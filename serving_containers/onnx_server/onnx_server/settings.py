@@ -76,10 +76,24 @@ def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
     for name, least in LEAST.items():
         if name in values and not float(str(values[name])) >= least:
             raise SettingsError(f"{PREFIX}{name.upper()} must be at least {least}.")
+    _check_tls(values)
     cpus = max(1, math.ceil(available_cpus()))
     values.setdefault("lanes", max(1, cpus // int(str(values.get("threads", 1)))))
     values.setdefault("memory_limit_bytes", memory_limit_bytes() * 9 // 10)
     return Settings(**values)  # type: ignore[arg-type]
+
+
+def _check_tls(values: Mapping[str, object]) -> None:
+    """Half of TLS is none: the server would go on without, or fail when it is asked."""
+    given = [name for name in ("tls_cert", "tls_key", "tls_client_ca") if name in values]
+    missing = [name for name in ("tls_cert", "tls_key") if given and name not in values]
+    if missing:
+        wanted = f"{PREFIX}{missing[0].upper()}"
+        raise SettingsError(f"{PREFIX}{given[0].upper()} needs {wanted} too.")
+    for name in given:
+        path = Path(str(values[name]))
+        if not os.access(path, os.R_OK) or not path.is_file():
+            raise SettingsError(f"{PREFIX}{name.upper()}: the file '{path}' cannot be read.")
 
 
 def _platform(environment: Mapping[str, str]) -> dict[str, object]:
