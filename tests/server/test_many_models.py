@@ -166,3 +166,24 @@ def test_random_load_invoke_unload_gives_no_wrong_answer(many):
 def _resident(server) -> int:
     with open(f"/proc/{server.worker()}/status") as status:
         return next(int(line.split()[1]) * 1024 for line in status if line.startswith("VmRSS"))
+
+
+def test_a_small_model_does_not_wait_for_a_large_one(serve, tmp_path):
+    folder = tmp_path / "models"
+    write_linear(folder / "small", factor=2)
+    write_heavy(folder / "large")
+    server = serve("--multi-model", "--models-dir", folder, lanes="1")
+    for name in ("small", "large"):
+        assert _load(server, folder, name)[0] == 200
+    for _ in range(40):  # the server learns what it costs
+        _ask(server, "small")
+    rows = {"instances": [[0.5] * 1024] * 400}
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        large = pool.submit(server.json, "POST", "/models/large/invoke", rows)
+        while "queued" not in str(large) and not large.running():
+            pass
+        answers = [_ask(server, "small")[0] for _ in range(5)]
+        early = not large.done()
+        assert large.result()[0] == 200
+    assert answers == [200] * 5
+    assert early

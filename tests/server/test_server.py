@@ -242,3 +242,15 @@ def test_pipelined_garbage_and_half_closed_connections_do_no_harm(serve, linear)
             with contextlib.suppress(OSError):  # the server may have hung up already
                 raw.shutdown(socket.SHUT_WR)
     assert _invoke(server, [ROW])[0] == 200
+
+
+def test_large_bodies_are_answered_as_small_ones(serve, tmp_path):
+    server = serve("--model", write_linear(tmp_path / "m", factor=2))
+    rows = np.arange(80_000, dtype=np.float32).reshape(-1, 4)
+    status, body = server.json("POST", "/invocations", {"instances": rows.tolist()})
+    assert status == 200
+    assert np.array_equal(body["predictions"], rows * 2)
+    tensor = {"name": "x", "datatype": "FP32", "shape": list(rows.shape), "data": rows.tolist()}
+    status, body = server.json("POST", "/v2/models/m/infer", {"inputs": [tensor]})
+    assert status == 200
+    assert np.array_equal(body["outputs"][0]["data"], (rows * 2).reshape(-1))

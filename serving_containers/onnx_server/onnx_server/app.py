@@ -6,16 +6,13 @@ import asyncio
 import hmac
 import time
 from collections.abc import Awaitable, Callable
-from functools import partial
 from itertools import count
 from typing import Any, Literal
 from urllib.parse import parse_qs
 
 import orjson
 
-from onnx_server import __version__, codecs, openapi, page, records
-from onnx_server.cache import Cache
-from onnx_server.checks import check_feed
+from onnx_server import __version__, openapi, page
 from onnx_server.codecs import v2
 from onnx_server.engine import Engine, Line
 from onnx_server.errors import (
@@ -29,6 +26,7 @@ from onnx_server.errors import (
     Unavailable,
 )
 from onnx_server.exchange import Request, Response, error_response, json_response, read_body
+from onnx_server.inference import Inference
 from onnx_server.logs import log
 from onnx_server.metrics import Metrics
 from onnx_server.repository import Entry, Repository
@@ -55,7 +53,7 @@ class App:
         self.single: str | None = None
         """Name of the one model that /invocations asks, once it is loaded."""
         self.draining = False
-        self.cache = Cache(settings.cache_bytes) if settings.cache_bytes else None
+        self.inference = Inference(settings, engine, metrics)
         self._ids = count(1)
         self._prefix = f"{time.time_ns() // 1_000_000:x}-"
         self._routes: dict[str, dict[str, Handler]] = {
@@ -160,58 +158,10 @@ class App:
         return await self._invoke(self.single, request)
 
     async def _invoke(self, name: str, request: Request) -> Response:
-        line = self.repository.line(name)
-        headers = request.headers
-        deadline = self._deadline(headers)
-        body = await read_body(request, self.settings.max_body_bytes, self.settings.body_timeout_s)
-        kind, accept = headers.get("content-type"), headers.get("accept")
-        key = self.cache.key(name, kind, accept, body) if self.cache else None
-        if self.cache and key is not None and (hit := self.cache.get(key)):
-            self.metrics.cache_hit()
-            status, cached, content = hit
-            return Response(status, list(cached), content)
-        manifest = line.model.manifest
-        media = codecs.negotiate(accept, kind, self.settings.default_accept or None)
-        try:
-            decoded = codecs.decode(body, kind, manifest, line.model.preprocessor)
-            feed, rows = check_feed(decoded.feed, manifest.inputs)
-        except BadRequest:
-            lines = codecs.is_lines(kind) and codecs.is_lines(media)
-            if not (lines and self.settings.placeholders):
-                raise
-            run = partial(self.engine.submit, line, deadline=deadline)
-            content = await records.answer(body, manifest, line.model.preprocessor, run)
-        else:
-            outputs = await self.engine.submit(line, feed, rows, deadline)
-            content = codecs.encode(outputs, media, decoded.form, manifest)
-        response = Response(200, [("content-type", media)], content)
-        if self.cache and key is not None:
-            self.cache.put(key, (200, tuple(response.headers), content))
-        return response
+        return await self.inference.invoke(self.repository.line(name), request)
 
     async def _infer(self, name: str, request: Request) -> Response:
-        line = self.repository.line(name)
-        deadline = self._deadline(request.headers)
-        body = await read_body(request, self.settings.max_body_bytes, self.settings.body_timeout_s)
-        manifest = line.model.manifest
-        decoded, asked = v2.decode_v2(body, request.headers, manifest, line.model.preprocessor)
-        v2.check_asked(asked, manifest)
-        feed, rows = check_feed(decoded.feed, manifest.inputs)
-        outputs = await self.engine.submit(line, feed, rows, deadline)
-        content, headers = v2.encode_v2(outputs, asked, name)
-        return Response(200, headers, content)
-
-    def _deadline(self, headers: Any) -> float:
-        """When the answer is no longer wanted; a client may ask for less than the setting."""
-        seconds = self.settings.timeout_s
-        if (text := headers.get("x-request-timeout-ms")) is not None:
-            if not text.isdecimal() or int(text) < 1:
-                raise BadRequest(
-                    "X-Request-Timeout-Ms must be a positive whole number.",
-                    field="X-Request-Timeout-Ms",
-                )
-            seconds = min(seconds, int(text) / 1000)
-        return time.monotonic() + seconds
+        return await self.inference.infer(self.repository.line(name), request)
 
     # --- many models -----------------------------------------------------------------------------
 
@@ -283,8 +233,7 @@ class App:
 
     async def _unload(self, name: str) -> Response:
         await self.repository.unload(name)
-        if self.cache:
-            self.cache.drop_model(name)
+        self.inference.forget(name)
         self.metrics.unloaded(name)
         log("model_unloaded", model=name)
         return json_response({"status": f"The model '{name[:100]}' is unloaded."})

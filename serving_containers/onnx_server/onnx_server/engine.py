@@ -2,7 +2,8 @@
 
 All state is touched on the event loop only; lanes run feeds and post the outputs back. A request
 that finds a free lane runs at once. Those that wait together run together, as far as the model's
-measured batch curve says that it pays.
+measured batch curve says that it pays. What takes less time than handing it to a lane and back runs
+on the loop itself.
 """
 
 from __future__ import annotations
@@ -18,12 +19,16 @@ from typing import Any
 from onnx_server.errors import (
     DeadlineExceeded,
     ModelError,
+    NotFound,
     Overloaded,
     ServerError,
     Unavailable,
 )
 from onnx_server.metrics import Metrics
 from onnx_server.model import Feed, Model
+
+SHORT_S = 0.0001
+"""An inference that takes less CPU time runs on the event loop: a lane would cost as much again."""
 
 
 @dataclass(slots=True, eq=False)
@@ -40,13 +45,17 @@ class Work:
 
 @dataclass(slots=True, eq=False)
 class Line:
-    """The queue of one model. ``together`` remembers how many requests came at a time."""
+    """The queue of one model. ``together`` remembers how many requests came at a time.
+
+    ``closed`` once the model is being unloaded: nothing more may be asked of it.
+    """
 
     name: str
     model: Model
     waiting: deque[Work] = field(default_factory=deque)
     listed: bool = False
     running: int = 0
+    closed: bool = False
     together: float = 1.0
     timer: asyncio.TimerHandle | None = None
 
@@ -76,39 +85,48 @@ class Engine:
         for number in range(lanes):
             threading.Thread(target=self._lane, name=f"lane-{number}", daemon=True).start()
 
-    def submit(self, line: Line, feed: Feed, rows: int, deadline: float) -> asyncio.Future[Feed]:
-        """Queue a checked feed; the future gives outputs by name, or a ServerError.
+    async def submit(self, line: Line, feed: Feed, rows: int, deadline: float) -> Feed:
+        """Outputs by name for a checked feed, once it has had its turn.
 
         Raises:
             Overloaded: the model's queue is full.
-            Unavailable: the server is shutting down.
+            NotFound: the model was unloaded.
+            Unavailable: the server is shutting down, or the model is being unloaded.
+            DeadlineExceeded: its turn did not come by ``deadline`` (``time.monotonic``).
+            ModelError: the model failed.
         """
         if self._draining:
             raise Unavailable("The server is shutting down.", retry_after_s=1)
+        if line.closed:
+            raise NotFound(f"The model '{line.name[:100]}' is no longer loaded.")
+        bucket = line.model.bucket(feed)
+        if not line.waiting and self._is_short(line.model, bucket, rows):
+            return self._run_here(line, feed, rows, bucket)
         if len(line.waiting) >= self._max_queue:
             self._metrics.rejected("queue_full")
             wait = self._patience(line)
             raise Overloaded("The queue of this model is full.", retry_after_s=wait)
-        work = Work(
-            feed, rows, line.model.bucket(feed), self._loop.create_future(), time.monotonic(),
-            deadline,
-        )  # fmt: skip
-        line.waiting.append(work)
+        future: asyncio.Future[Feed] = self._loop.create_future()
+        line.waiting.append(Work(feed, rows, bucket, future, time.monotonic(), deadline))
         self.waiting += 1
         if not line.listed:
             line.listed = True
             self._ready.append(line)
         self._dispatch()
-        return work.future
+        return await future
 
     def drain(self) -> None:
         """Refuse what waits and what comes; what runs goes on."""
         self._draining = True
         while self._ready:
-            self.clear(self._ready.popleft())
+            self._clear(self._ready.popleft())
 
-    def clear(self, line: Line) -> None:
-        """Refuse what waits for a model."""
+    def shut(self, line: Line) -> None:
+        """Refuse what waits for a model and what comes."""
+        line.closed = True
+        self._clear(line)
+
+    def _clear(self, line: Line) -> None:
         while line.waiting:
             work = line.waiting.popleft()
             self.waiting -= 1
@@ -121,6 +139,19 @@ class Engine:
             self._jobs.put(None)
 
     # --- on the loop -----------------------------------------------------------------------------
+
+    def _is_short(self, model: Model, bucket: Any, rows: int) -> bool:
+        expected = model.curve(bucket).seconds(rows)
+        return expected is not None and expected < SHORT_S
+
+    def _run_here(self, line: Line, feed: Feed, rows: int, bucket: Any) -> Feed:
+        result, took, cost = _timed(line.model, [feed])
+        line.model.curve(bucket).observe(rows, cost)
+        if isinstance(result, ServerError):
+            raise result
+        self._metrics.queued(line.name, 0.0)
+        self._metrics.inferred(line.name, took, rows)
+        return result
 
     def _dispatch(self) -> None:
         held: list[Line] = []
@@ -205,7 +236,9 @@ class Engine:
             self._metrics.rejected("deadline")
             _fail(work, DeadlineExceeded("The request waited longer than it may."))
 
-    def _done(self, line: Line, batch: list[Work], result: Feed | ServerError, took: float) -> None:
+    def _done(
+        self, line: Line, batch: list[Work], result: Feed | ServerError, took: float, cost: float
+    ) -> None:
         self._free += 1
         self.running -= 1
         line.running -= 1
@@ -213,8 +246,7 @@ class Engine:
             self._failed(line, batch, result)
         else:
             rows = sum(work.rows for work in batch)
-            if line.model.batches:
-                line.model.curve(batch[0].bucket).observe(rows, took)
+            line.model.curve(batch[0].bucket).observe(rows, cost)
             self._metrics.inferred(line.name, took, rows)
             self._deliver(batch, result)
         self._dispatch()
@@ -252,21 +284,22 @@ class Engine:
     def _lane(self) -> None:
         while (job := self._jobs.get()) is not None:
             line, batch = job
-            start = time.perf_counter()
-            result: Feed | ServerError
-            try:
-                result = line.model.run(_joined(line.model, batch))
-            except ServerError as error:
-                result = error
-            except Exception as error:
-                result = ModelError(f"The model failed: {type(error).__name__}.")
-            took = time.perf_counter() - start
-            self._loop.call_soon_threadsafe(self._done, line, batch, result, took)
+            result, took, cost = _timed(line.model, [work.feed for work in batch])
+            self._loop.call_soon_threadsafe(self._done, line, batch, result, took, cost)
             del job, line, batch, result  # an idle lane keeps no model alive
 
 
-def _joined(model: Model, batch: list[Work]) -> Feed:
-    return batch[0].feed if len(batch) == 1 else model.join([work.feed for work in batch])
+def _timed(model: Model, feeds: list[Feed]) -> tuple[Feed | ServerError, float, float]:
+    """The outputs or what went wrong, the seconds that took, and those of the model's clock."""
+    start, begun = time.perf_counter(), model.clock()
+    result: Feed | ServerError
+    try:
+        result = model.run(feeds[0] if len(feeds) == 1 else model.join(feeds))
+    except ServerError as error:
+        result = error
+    except Exception as error:
+        result = ModelError(f"The model failed: {type(error).__name__}.")
+    return result, time.perf_counter() - start, model.clock() - begun
 
 
 def _give(work: Work, outputs: Feed) -> None:

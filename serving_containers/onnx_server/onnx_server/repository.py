@@ -112,7 +112,7 @@ class Repository:
         line = self.line(name)
         del self._entries[name]
         self._tell()
-        self._engine.clear(line)
+        self._engine.shut(line)
         while line.running:
             await asyncio.sleep(0.002)
         if line.timer is not None:
