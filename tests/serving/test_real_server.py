@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import random
+import signal
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -12,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from workbench.serving import PlatformOptions
+from workbench.serving import PlatformOptions, ServerProcess
 from workbench.serving.archives import FolderSource
 from workbench.serving.front import Front
 from workbench.serving.session import running
@@ -20,9 +22,9 @@ from workbench.serving.session import running
 pytest.importorskip("onnx_server")
 boto3 = pytest.importorskip("boto3")
 
-ROOM = 28_000_000
-"""Over the empty server: a few of the six models, not all; each wants 8 MB free before its first
-load, and four requests at a time keep four of them (4 MB each) from being unloaded."""
+ROOM = 14_000_000
+"""Over the empty server: two or three of the six models (4 MB each, and 8 MB free before the first
+load), while four callers ask for them."""
 
 
 def empty_server_bytes(tmp_path: Path) -> int:
@@ -36,14 +38,18 @@ def empty_server_bytes(tmp_path: Path) -> int:
 
 
 @pytest.fixture
-def front(archives: Path, tmp_path: Path) -> Iterator[Front]:
+def platform(archives: Path, tmp_path: Path) -> Iterator[tuple[ServerProcess, Front]]:
     limit = empty_server_bytes(tmp_path) + ROOM
-    options = PlatformOptions(
-        "desk", port=0, environment={"ONNX_SERVER_MEMORY_LIMIT_BYTES": str(limit)}
-    )
+    environment = {"ONNX_SERVER_MEMORY_LIMIT_BYTES": str(limit)}
+    options = PlatformOptions("desk", port=0, environment=environment)
     source = FolderSource(archives)
-    with running(None, source, tmp_path / "models", options, threading.Event()) as (_, front):
-        yield front
+    with running(None, source, tmp_path / "models", options, threading.Event()) as both:
+        yield both
+
+
+@pytest.fixture
+def front(platform: tuple[ServerProcess, Front]) -> Front:
+    return platform[1]
 
 
 @pytest.fixture
@@ -94,3 +100,25 @@ def test_an_error_of_the_model_reaches_boto3_as_model_error(client: Any) -> None
 
 def test_custom_attributes_come_back(client: Any) -> None:
     assert ask(client, 1, 1.0)["CustomAttributes"] == "trace=7"
+
+
+def test_while_a_worker_is_replaced_only_the_server_is_to_blame(
+    platform: tuple[ServerProcess, Front], client: Any
+) -> None:
+    server, _ = platform
+    for number in (0, 1):
+        ask(client, number, 1.0)
+
+    def status(number: int) -> int:
+        try:
+            answer = ask(client, number % 2, 1.0)
+        except client.exceptions.ModelError as error:
+            return int(error.response["OriginalStatusCode"])
+        assert f"{1.0 + number % 2:.1f}" in answer["Body"].read().decode()
+        return 200
+
+    children = Path(f"/proc/{server.pid}/task/{server.pid}/children")
+    os.kill(int(children.read_text().split()[0]), signal.SIGKILL)
+    with ThreadPoolExecutor(4) as pool:
+        assert all(s in (200, 0) or s >= 500 for s in pool.map(status, range(40)))
+    assert [status(number) for number in (0, 1)] == [200, 200]

@@ -6,6 +6,8 @@ from typing import Any
 
 MAX_MESSAGE = 2048
 """Characters of ``OriginalMessage`` at most (C16)."""
+NO_STATUS = 0
+"""``OriginalStatusCode`` where the container gave no answer, as users' reports show it."""
 
 
 class ApiError(Exception):
@@ -22,6 +24,11 @@ class ApiError(Exception):
         self.counted = status if counted is None else counted
         self.body = {"Message": message, **members}
 
+    @property
+    def original_status(self) -> int | None:
+        """The container's status where the error passes one on."""
+        return self.body.get("OriginalStatusCode")
+
 
 def validation_error(message: str, status: int = 400) -> ApiError:
     """The request itself is wrong."""
@@ -29,7 +36,7 @@ def validation_error(message: str, status: int = 400) -> ApiError:
 
 
 def model_error(status: int, original: str) -> ApiError:
-    """The container answered 4xx or 5xx; status 0 says that it gave no answer at all."""
+    """The container answered 4xx or 5xx, or not at all (``NO_STATUS``)."""
     original = original[:MAX_MESSAGE]
     kind = "client" if 400 <= status < 500 else "server"
     return ApiError(
@@ -44,9 +51,17 @@ def model_error(status: int, original: str) -> ApiError:
 
 
 def timed_out() -> ApiError:
-    """The container did not answer within the limit; the platform reports this as status 0."""
+    """The container did not answer within the limit of a call."""
     return model_error(
-        0, "Your invocation timed out while waiting for a response from container primary."
+        NO_STATUS,
+        "Your invocation timed out while waiting for a response from container primary.",
+    )
+
+
+def no_answer(error: Exception) -> ApiError:
+    """The container cannot be reached, or closed the connection before it answered."""
+    return model_error(
+        NO_STATUS, f"Could not get a response from container primary: {error or type(error)}."
     )
 
 
@@ -58,3 +73,8 @@ def not_ready(target: str) -> ApiError:
 def unavailable(message: str) -> ApiError:
     """The endpoint cannot serve now."""
     return ApiError(503, "ServiceUnavailable", message)
+
+
+def internal_failure(message: str) -> ApiError:
+    """The platform itself failed: here the emulator, or the disk under it."""
+    return ApiError(500, "InternalFailure", message)

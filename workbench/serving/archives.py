@@ -1,33 +1,59 @@
-"""Model archives: where they come from, and how they are unpacked without trusting them."""
+"""Where the models of an endpoint come from: archives in a folder or in S3, or artifacts."""
 
 from __future__ import annotations
 
 import importlib
-import tarfile
 import tempfile
-import zlib
+from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
-from typing import IO, Any, Protocol
+from typing import Any, Protocol
 
+from workbench.artifact import Artifact
 from workbench.errors import InputError, MissingError
+from workbench.records import Manifest
+from workbench.serving.artifacts import place_artifact
+from workbench.serving.unpacking import MAX_BYTES, ArchiveError, first_manifest, unpack
 
-MAX_BYTES = 20 * 1024**3
-MAX_FILES = 10_000
-
-
-class ArchiveError(InputError):
-    """An archive is not there, malformed, or holds what could do harm."""
+SUFFIX = ".tar.gz"
 
 
 class Source(Protocol):
-    """Archives by the name that a request gives as target model."""
+    """Models by the name that a request gives as target model."""
 
     def unpack(self, target: str, folder: Path) -> None:
-        """Unpack an archive into a new folder.
+        """Put a model's files into a new folder.
 
         Raises:
-            ArchiveError: there is no such archive, or it is refused.
+            ArchiveError: there is no such model, or it is refused.
         """
+
+    def targets(self) -> list[str]:
+        """The models' names; none where nothing lists them."""
+
+    def manifest(self, target: str) -> Manifest | None:
+        """A model's manifest, where it can be had cheaply."""
+
+
+class ArtifactSource:
+    """Artifacts as if each were an archive ``NAME.tar.gz``; nothing is packed for it."""
+
+    def __init__(self, artifacts: Mapping[str, Artifact]) -> None:
+        self._artifacts = {f"{name}{SUFFIX}": artifact for name, artifact in artifacts.items()}
+
+    def unpack(self, target: str, folder: Path) -> None:
+        """Link or copy the artifact's files."""
+        if target not in self._artifacts:
+            names = ", ".join(self._artifacts)
+            raise ArchiveError(f"There is no archive '{target}'; there are {names}.")
+        place_artifact(self._artifacts[target], folder)
+
+    def targets(self) -> list[str]:
+        """``NAME.tar.gz`` of each artifact."""
+        return list(self._artifacts)
+
+    def manifest(self, target: str) -> Manifest | None:
+        """The artifact's."""
+        return self._artifacts[target].manifest
 
 
 class FolderSource:
@@ -40,11 +66,25 @@ class FolderSource:
 
     def unpack(self, target: str, folder: Path) -> None:
         """Unpack ``target``, a path below the root; links in it may not lead outside."""
-        path = (self._root / _checked(target)).resolve()
-        if not path.is_relative_to(self._root) or not path.is_file():
+        try:
+            path = (self._root / _checked(target)).resolve()
+            inside = path.is_relative_to(self._root) and path.is_file()
+        except OSError:  # such as a name longer than the disk takes
+            inside = False
+        if not inside:
             raise ArchiveError(f"There is no archive '{target}' in the models' folder.")
         with path.open("rb") as file:
             unpack(file, folder)
+
+    def targets(self) -> list[str]:
+        """The archives' paths below the folder, sorted."""
+        found = self._root.rglob(f"*{SUFFIX}")
+        return sorted(path.relative_to(self._root).as_posix() for path in found)
+
+    def manifest(self, target: str) -> Manifest | None:
+        """The manifest of an archive that begins with it, as those of the workbench do."""
+        with (self._root / target).open("rb") as file:
+            return first_manifest(file)
 
 
 class S3Source:
@@ -68,7 +108,12 @@ class S3Source:
         key = f"{self._prefix}/{_checked(target)}".lstrip("/")
         with tempfile.TemporaryFile() as file:
             try:
+                size = self._client.head_object(Bucket=self._bucket, Key=key)["ContentLength"]
+                if size > MAX_BYTES:
+                    raise ArchiveError(f"s3://{self._bucket}/{key} is larger than {MAX_BYTES}.")
                 self._client.download_fileobj(self._bucket, key, file)
+            except ArchiveError:
+                raise
             # botocore makes its exception classes at run time; all mean the same here.
             except Exception as error:
                 raise ArchiveError(
@@ -77,63 +122,21 @@ class S3Source:
             file.seek(0)
             unpack(file, folder)
 
+    def targets(self) -> list[str]:
+        """None: a prefix may hold very many, and listing asks for a right of its own."""
+        return []
 
-def open_source(place: str) -> Source:
-    """The source of archives at a folder or an ``s3://`` prefix."""
-    return S3Source(place) if place.startswith("s3://") else FolderSource(Path(place))
-
-
-def unpack(
-    file: IO[bytes], folder: Path, *, max_bytes: int = MAX_BYTES, max_files: int = MAX_FILES
-) -> None:
-    """Unpack a ``.tar.gz`` into a new folder.
-
-    Only regular files and folders are taken; the limits hold before anything is written, so that a
-    small archive cannot fill the disk.
-
-    Raises:
-        ArchiveError: it is malformed, too large, or holds an absolute path, ``..``, a link or a
-            device.
-    """
-    left, count = max_bytes, 0
-    try:
-        with tarfile.open(fileobj=file, mode="r|gz") as tar:
-            for member in tar:
-                left, count = left - member.size, count + 1
-                if left < 0 or count > max_files:
-                    raise ArchiveError(
-                        f"The archive holds more than {max_bytes} bytes or {max_files} files."
-                    )
-                _take(tar, member, folder)
-    except (tarfile.TarError, zlib.error, EOFError, OSError) as error:
-        raise ArchiveError(f"The archive cannot be unpacked: {error}") from error
-    if count == 0:
-        raise ArchiveError("The archive is empty.")
-
-
-def _take(tar: tarfile.TarFile, member: tarfile.TarInfo, folder: Path) -> None:
-    path = PurePosixPath(member.name)
-    if path.is_absolute() or ".." in path.parts:
-        raise ArchiveError(f"The archive's member '{member.name}' would leave its folder.")
-    target = folder / path
-    if member.isdir():
-        target.mkdir(parents=True, exist_ok=True)
-        return
-    content = tar.extractfile(member) if member.isreg() else None
-    if content is None:
-        raise ArchiveError(f"The archive's member '{member.name}' is no regular file.")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with target.open("wb") as written:
-        while block := content.read(1 << 20):
-            written.write(block)
+    def manifest(self, target: str) -> Manifest | None:
+        """None: it would have to be downloaded."""
+        return None
 
 
 def _checked(target: str) -> str:
     path = PurePosixPath(target)
     if path.is_absolute() or ".." in path.parts or "\0" in target:
         raise ArchiveError(f"The target model '{target}' would leave the models' folder.")
-    if not target.endswith(".tar.gz"):
-        raise ArchiveError(f"The target model '{target}' is no .tar.gz.")
+    if not target.endswith(SUFFIX):
+        raise ArchiveError(f"The target model '{target}' is no {SUFFIX}.")
     return target
 
 

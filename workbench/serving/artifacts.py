@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import tarfile
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from workbench.artifact import MANIFEST, Artifact, disk_errors, open_artifact
+from workbench.artifact import MANIFEST, Artifact, disk_errors, files_of, open_artifact
 from workbench.errors import InputError
 
 
@@ -18,7 +19,7 @@ def resolve_artifacts(words: Sequence[str], variant: str | None = None) -> dict[
 
     A word is a folder with a manifest, a run directory (``variant`` names its variant), or
     ``RUN:VARIANT``. An artifact's name is that of its manifest; where two share it, the folder's
-    name is added.
+    name is added. What no URL or folder may hold becomes ``-``.
 
     Raises:
         InputError: a word names no ONNX artifact, or two artifacts cannot be told apart.
@@ -31,6 +32,7 @@ def resolve_artifacts(words: Sequence[str], variant: str | None = None) -> dict[
         name = artifact.manifest.name
         if taken[name] > 1:
             name = f"{name}-{artifact.path.resolve().name}"
+        name = re.sub(r"[^\w.-]+", "-", name, flags=re.ASCII).strip(".-") or "model"
         if name in named:
             raise InputError(
                 f"{named[name].path} and {artifact.path} would both be served as '{name}'.",
@@ -46,32 +48,44 @@ def _resolve(word: str, variant: str | None) -> Artifact:
         run, _, variant = word.rpartition(":")
         folder = Path(run)
     if not folder.is_dir():
+        what = "is a file" if folder.exists() else "does not exist"
+        raise InputError(f"{folder} {what}.", hint="Give an artifact's folder or RUN:VARIANT.")
+    if not (folder / MANIFEST).is_file():
+        folder = _variant(folder, variant)
+    elif variant is not None:
         raise InputError(
-            f"There is no folder {folder}.", hint="Give an artifact's folder or RUN:VARIANT."
+            f"{folder} is an artifact and has no variants.", hint="Leave --variant out."
         )
-    variants = folder / "variants"
-    if not (folder / MANIFEST).is_file() and variants.is_dir():
-        folder = _variant(variants, variant)
     artifact = open_artifact(folder)
-    artifact.model_path  # noqa: B018 - refuses what is no ONNX artifact
+    if artifact.manifest.model_file is None:
+        raise InputError(
+            f"{folder} holds a {artifact.manifest.format} model, and only ONNX is served.",
+            hint="Export it: workbench run with the step 'export'.",
+        )
     return artifact
 
 
-def _variant(variants: Path, variant: str | None) -> Path:
-    names = sorted(path.parent.name for path in variants.glob(f"*/{MANIFEST}"))
-    if variant not in names:
-        asked = f"has no variant '{variant}'" if variant else "has several variants"
+def _variant(run: Path, variant: str | None) -> Path:
+    names = sorted(path.parent.name for path in run.glob(f"variants/*/{MANIFEST}"))
+    if not names:
         raise InputError(
-            f"{variants.parent} {asked}.",
-            hint=f"Choose one with --variant: {', '.join(names) or 'it has none'}.",
+            f"{run} is neither an artifact nor a run directory: it has no {MANIFEST}.",
+            hint="Give an artifact's folder or RUN:VARIANT.",
         )
-    return variants / variant
+    if variant is None and len(names) == 1:
+        (variant,) = names
+    if variant not in names:
+        what = "has several variants" if variant is None else f"has no variant '{variant}'"
+        raise InputError(
+            f"{run} {what}.", hint=f"Choose with --variant or RUN:VARIANT: {', '.join(names)}."
+        )
+    return run / "variants" / variant
 
 
 def place_artifact(artifact: Artifact, folder: Path) -> None:
     """Put an artifact's files into a new folder; files are linked where the disk allows it."""
     with disk_errors(folder):
-        for name in (MANIFEST, *artifact.manifest.files):
+        for name in _names(artifact):
             target = folder / name
             target.parent.mkdir(parents=True, exist_ok=True)
             try:
@@ -83,5 +97,12 @@ def place_artifact(artifact: Artifact, folder: Path) -> None:
 def pack_artifact(artifact: Artifact, archive: Path) -> None:
     """Write an artifact as ``.tar.gz``, its manifest at the root, as the platform asks for it."""
     with disk_errors(archive), tarfile.open(archive, "w:gz", compresslevel=1) as tar:
-        for name in (MANIFEST, *sorted(artifact.manifest.files)):
+        for name in _names(artifact):
             tar.add(artifact.path / name, arcname=name, recursive=False)
+
+
+def _names(artifact: Artifact) -> list[str]:
+    """The manifest, and the files that it lists; all there are where it lists none."""
+    listed = sorted(artifact.manifest.files)
+    found = (path.relative_to(artifact.path).as_posix() for path in files_of(artifact.path))
+    return [MANIFEST, *(listed or found)]

@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import json
+import socket
+import sys
+import time
 import uuid
 from collections.abc import Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from workbench.serving.answers import ApiError, validation_error
+from workbench.serving.bodies import read_body
+from workbench.serving.container import base_url
 from workbench.serving.platform import Endpoint
 
 IDLE_S = 75.0
+DISCARD_S = 5.0
+"""How long the rest of a refused body is read and thrown away."""
 
 
 class Front(ThreadingHTTPServer):
@@ -22,6 +30,7 @@ class Front(ThreadingHTTPServer):
 
     def __init__(self, address: tuple[str, int], endpoint: Endpoint) -> None:
         """Listen on ``address`` (host, port; port 0 takes a free one)."""
+        self.address_family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
         super().__init__(address, Handler)
         self.endpoint = endpoint
 
@@ -29,7 +38,12 @@ class Front(ThreadingHTTPServer):
     def url(self) -> str:
         """Base URL: boto3's ``endpoint_url``."""
         host, port = self.server_address[:2]
-        return f"http://{host!s}:{port}"
+        return base_url(str(host), port)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say nothing about a client that went away."""
+        if not isinstance(sys.exception(), OSError):
+            super().handle_error(request, client_address)
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -45,7 +59,7 @@ class Handler(BaseHTTPRequestHandler):
         """``/ping`` and ``/metrics``."""
         match urlsplit(self.path).path:
             case "/ping":
-                self._send(200 if self.server.endpoint.healthy else 503, b"", {})
+                self._send(200 if self.server.endpoint.health.good else 503, b"", {})
             case "/metrics":
                 text = self.server.endpoint.metrics.render().encode()
                 self._send(200, text, {"Content-Type": "text/plain; version=0.0.4"})
@@ -54,11 +68,14 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         """InvokeEndpoint."""
+        # Until the body is read, what the connection holds next is no request.
+        close, self.close_connection = self.close_connection, True
+        unread = True
         try:
-            body = self._body()
-            name = self._endpoint_name()
-            if name != self.server.endpoint.name:
-                raise validation_error(f"Endpoint {name} not found.")
+            limit = self.server.endpoint.limits.payload_bytes
+            body = read_body(self.rfile, self.headers, limit)
+            self.close_connection, unread = close, False
+            self._check_path()
             headers = {key.lower(): value for key, value in self.headers.items()}
             answer = self.server.endpoint.invoke(body, headers)
             extra = {"x-Amzn-Invoked-Production-Variant": "AllTraffic"}
@@ -66,33 +83,19 @@ class Handler(BaseHTTPRequestHandler):
         except ApiError as error:
             kind = {"Content-Type": "application/json", "x-amzn-ErrorType": error.kind}
             self._send(error.status, json.dumps(error.body).encode(), kind)
+        if unread:
+            self._discard()
 
     def log_message(self, format: str, *args: object) -> None:
         """Nothing: the container logs each request."""
 
-    def _endpoint_name(self) -> str:
-        parts = urlsplit(self.path).path.split("/")
-        match parts:
+    def _check_path(self) -> None:
+        match urlsplit(self.path).path.split("/"):
             case ["", "endpoints", name, "invocations"]:
-                return unquote(name)
-        self.close_connection = True
-        raise ApiError(404, "UnknownOperationException", f"There is no {self.path[:200]}.")
-
-    def _body(self) -> bytes:
-        length = self.headers.get("Content-Length", "")
-        # Without a length, or with a refused one, what follows is not read: the connection ends.
-        if not length.isdecimal():
-            self.close_connection = True
-            raise validation_error("Content-Length is missing.", status=411)
-        if int(length) > self.server.endpoint.limits.payload_bytes:
-            self.close_connection = True
-            limit = self.server.endpoint.limits.payload_bytes
-            raise validation_error(f"The payload is larger than {limit} bytes.", status=413)
-        body = self.rfile.read(int(length))
-        if len(body) < int(length):
-            self.close_connection = True
-            raise validation_error("The payload is shorter than its Content-Length.")
-        return body
+                if unquote(name) != self.server.endpoint.name:
+                    raise validation_error(f"Endpoint {unquote(name)} not found.")
+            case _:
+                raise ApiError(404, "UnknownOperationException", f"No {self.path[:200]} here.")
 
     def _send(self, status: int, body: bytes, headers: Mapping[str, str]) -> None:
         self.send_response(status)
@@ -104,3 +107,12 @@ class Handler(BaseHTTPRequestHandler):
             self.send_header("Connection", "close")
         self.end_headers()
         self.wfile.write(body)
+
+    def _discard(self) -> None:
+        """Read on: closing now would reset the connection before the client reads its answer."""
+        self.wfile.flush()
+        self.connection.shutdown(socket.SHUT_WR)
+        end = time.monotonic() + DISCARD_S
+        self.connection.settimeout(DISCARD_S)
+        while time.monotonic() < end and self.rfile.read1(1 << 16):
+            pass

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import signal
 import tempfile
 import threading
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from types import FrameType
 
 from workbench.artifact import Artifact
 from workbench.errors import StepError
 from workbench.serving.artifacts import place_artifact
-from workbench.serving.process import ServerProcess
+from workbench.serving.examples import curl
+from workbench.serving.process import ServerProcess, free_port
+from workbench.serving.served import Served, ServedModel
+from workbench.serving.signals import stop_signal
 
 LOAD_S = 360.0
 
@@ -24,54 +24,63 @@ def serve_locally(
     host: str = "127.0.0.1",
     port: int = 8080,
     environment: Mapping[str, str] | None = None,
-    say: Callable[[str], None] = print,
+    ready: Callable[[Served], None] = print,
 ) -> None:
     """Serve artifacts until SIGINT or SIGTERM; several are served by name.
 
+    Args:
+        artifacts: by the name under which each is served.
+        host: address to listen on.
+        port: port to listen on; 0 takes a free one.
+        environment: settings of the server.
+        ready: called once, when all models answer.
+
     Raises:
         MissingError: the package ``onnx_server`` is not installed.
+        InputError: the port cannot be had, or the server refuses its settings.
         StepError: the server ends, or a model does not load.
     """
-    with stop_signal() as stopped, tempfile.TemporaryDirectory(prefix="workbench-serve-") as kept:
+    with (
+        stop_signal() as stopped,
+        tempfile.TemporaryDirectory(prefix="workbench-serve-", ignore_cleanup_errors=True) as kept,
+    ):
+        single = len(artifacts) == 1
+        places = {name: Path(kept) / name for name in artifacts}
         arguments = ["--multi-model", "--models-dir", kept]
-        if len(artifacts) == 1:
-            arguments = ["--model", str(next(iter(artifacts.values())).path.absolute())]
-        with ServerProcess(arguments, host=host, port=port, environment=environment) as server:
+        for name, place in places.items():
+            if single:
+                # The server calls its one model as the folder is called.
+                place.symlink_to(artifacts[name].path.absolute(), target_is_directory=True)
+                arguments = ["--model", str(place)]
+            else:
+                # It loads one of many only from within its models' folder, links followed.
+                place_artifact(artifacts[name], place)
+        with ServerProcess(
+            arguments, host=host, port=port or free_port(), environment=environment
+        ) as server:
             server.wait_ready(stopped=stopped)
-            if len(artifacts) > 1 and not stopped.is_set():
-                _load_all(artifacts, Path(kept), server, say)
+            if not single:
+                _load_all(places, server, stopped)
             if not stopped.is_set():
-                say(f"Serving {', '.join(artifacts)} on {server.url} (Ctrl-C stops it).")
-            while not stopped.wait(0.5):
-                server.check_alive()
+                ready(_served(artifacts, server.url, single))
+            server.watch(stopped)
 
 
-@contextmanager
-def stop_signal() -> Iterator[threading.Event]:
-    """An event that SIGINT and SIGTERM set while the context lasts; main thread only."""
-    stopped = threading.Event()
-
-    def stop(_signal: int, _frame: FrameType | None) -> None:
-        stopped.set()
-
-    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield stopped
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def _load_all(
-    artifacts: Mapping[str, Artifact],
-    folder: Path,
-    server: ServerProcess,
-    say: Callable[[str], None],
-) -> None:
-    for name, artifact in artifacts.items():
-        place = folder / name / "model"
-        place_artifact(artifact, place)
+def _load_all(places: Mapping[str, Path], server: ServerProcess, stopped: threading.Event) -> None:
+    for name, place in places.items():
+        if stopped.is_set():
+            return
         answer = server.container.load(name, str(place), timeout=LOAD_S)
         if answer.status != 200:
-            raise StepError(f"'{name}' does not load: {answer.message}")
-        say(f"{name}: POST {server.url}/models/{name}/invoke")
+            raise StepError(
+                f"'{name}' does not load: {answer.message}",
+                hint="The server's log above may say more.",
+            )
+
+
+def _served(artifacts: Mapping[str, Artifact], url: str, single: bool) -> Served:
+    models = []
+    for name, artifact in artifacts.items():
+        place = f"{url}/invocations" if single else f"{url}/models/{name}/invoke"
+        models.append(ServedModel(name, place, curl(place, artifact.manifest)))
+    return Served(url, tuple(models))

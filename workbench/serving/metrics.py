@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable
 
 SUMMARIES = {
-    "ModelCacheHit": "1 where the model was loaded already, else 0; one sample per invocation.",
+    "ModelCacheHit": "1 where the model was loaded already when it was asked for, else 0.",
     "ModelLoadingWaitTime": "Microseconds that an invocation waited for its model.",
     "ModelDownloadingTime": "Microseconds to fetch and unpack an archive.",
     "ModelLoadingTime": "Microseconds of the container's POST /models that loaded a model.",

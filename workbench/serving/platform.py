@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-import http.client
-import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from workbench.serving.answers import (
     ApiError,
+    internal_failure,
     model_error,
+    no_answer,
     timed_out,
     unavailable,
     validation_error,
 )
-from workbench.serving.container import Answer, Container
+from workbench.serving.container import UNREACHABLE, Answer, Container
+from workbench.serving.health import Health
 from workbench.serving.metrics import Metrics
-from workbench.serving.portfolio import FULL, Portfolio
+from workbench.serving.portfolio import FULL, NOT_FOUND, Portfolio
+from workbench.serving.slots import Slot
 
 PREFIX = "x-amzn-sagemaker-"
 TARGET = f"{PREFIX}target-model"
@@ -36,17 +38,25 @@ RETURNED = (
     f"{PREFIX}new-session-id",
     f"{PREFIX}closed-session-id",
 )
-NOT_FOUND = 404
 
 
 @dataclass(frozen=True)
 class Limits:
-    """The platform's limits; times in seconds."""
+    """The platform's limits; times in seconds. ``invoke_s`` holds for a whole call."""
 
     invoke_s: float = 60.0
     payload_bytes: int = 25 * 1024**2
     ping_every_s: float = 2.0
     ping_failures: int = 3
+
+
+@dataclass(frozen=True)
+class Call:
+    """What the container gets of one request, and until when it may answer (monotonic clock)."""
+
+    body: bytes
+    headers: Mapping[str, str]
+    deadline: float
 
 
 class Endpoint:
@@ -63,9 +73,8 @@ class Endpoint:
         """``say`` is told when the container becomes unhealthy, and when it recovers."""
         self.name, self.limits = name, limits or Limits()
         self.metrics = portfolio.metrics if portfolio else Metrics(name, lambda: 1)
-        self.healthy = True
+        self.health = Health(container, self.limits.ping_every_s, self.limits.ping_failures, say)
         self._container, self._portfolio, self._say = container, portfolio, say
-        self._stopped = threading.Event()
 
     def invoke(self, body: bytes, headers: Mapping[str, str]) -> Answer:
         """Answer one InvokeEndpoint.
@@ -79,100 +88,76 @@ class Endpoint:
         """
         began = time.monotonic()
         try:
-            answer, away = self._invoke(body, headers, began)
+            call = Call(body, _checked(headers), began + self.limits.invoke_s)
+            answer, away_s = self._answer(call)
         except ApiError as error:
             self.metrics.count_answer(error.counted)
             raise
+        except Exception as error:  # a client gets an answer, whatever happens here
+            self._say(f"The emulator failed: {type(error).__name__}: {error}")
+            self.metrics.count_answer(500)
+            raise internal_failure("The emulator failed; its log says more.") from error
         self.metrics.count_answer(answer.status)
-        self.metrics.observe_seconds("OverheadLatency", time.monotonic() - began - away)
+        self.metrics.observe_seconds("OverheadLatency", time.monotonic() - began - away_s)
         return answer
 
-    def watch(self) -> None:
-        """Ping the container until ``stop``; runs in a thread of its own."""
-        failures = 0
-        while not self._stopped.wait(self.limits.ping_every_s):
-            failures = 0 if self._container.ping() else failures + 1
-            healthy = failures < self.limits.ping_failures
-            if healthy != self.healthy:
-                self.healthy = healthy
-                self._say(
-                    "The container answers /ping again."
-                    if healthy
-                    else f"The container failed {failures} pings in a row: unhealthy."
-                )
-
-    def stop(self) -> None:
-        """End ``watch``."""
-        self._stopped.set()
-
-    def _invoke(
-        self, body: bytes, headers: Mapping[str, str], began: float
-    ) -> tuple[Answer, float]:
+    def _answer(self, call: Call) -> tuple[Answer, float]:
         """The answer, and the seconds of it that were not the platform's own."""
-        passed, target = self._checked(body, headers)
-        if not self.healthy:
+        if not self.health.good:
             raise unavailable(f"The container of endpoint {self.name} is unhealthy.")
+        target = call.headers.get(TARGET, "")
         if self._portfolio is None:
             if target:
                 raise validation_error("The endpoint serves one model: give no target model.")
-            return self._ask(None, body, passed)
+            return self._ask(None, call)
         if not target:
             raise validation_error("A multi-model endpoint asks for a target model.")
-        return self._ask_target(self._portfolio, target, body, passed, began)
+        return self._ask_target(self._portfolio, target, call)
 
-    def _checked(self, body: bytes, headers: Mapping[str, str]) -> tuple[dict[str, str], str]:
-        if len(body) > self.limits.payload_bytes:
-            raise validation_error(
-                f"The payload is larger than {self.limits.payload_bytes} bytes.", status=413
-            )
-        passed = {name: headers[name] for name in PASSED if name in headers}
-        for name, value in passed.items():
-            if len(value) > PASSED[name] or not value.isascii():
-                raise validation_error(f"{name} must be ASCII of at most {PASSED[name]}.")
-        return passed, passed.get(TARGET, "")
-
-    def _ask_target(
-        self,
-        portfolio: Portfolio,
-        target: str,
-        body: bytes,
-        passed: Mapping[str, str],
-        began: float,
-    ) -> tuple[Answer, float]:
+    def _ask_target(self, portfolio: Portfolio, target: str, call: Call) -> tuple[Answer, float]:
         """Ask a model; once more when the container lost it (404) or needs room for it (507)."""
-        loading = 0.0
         for last in (False, True):
-            waiting = time.monotonic()
-            try:
-                with portfolio.use(target, began + self.limits.invoke_s) as name:
-                    loading += time.monotonic() - waiting
-                    answer, latency = self._ask(name, body, passed)
-                    return answer, latency + loading
-            except ApiError as error:
-                status = error.body.get("OriginalStatusCode")
-                if last or not self._mended(portfolio, target, status):
-                    raise
-        raise AssertionError("the last round returns or raises")
+            began = time.monotonic()
+            with portfolio.use(target, call.deadline) as slot:
+                loading_s = time.monotonic() - began
+                try:
+                    answer, latency_s = self._ask(slot.name, call)
+                    return answer, loading_s + latency_s
+                except ApiError as error:
+                    failed = error
+            if last or not _mended(portfolio, slot, failed, call.deadline):
+                break
+        raise failed
 
-    def _mended(self, portfolio: Portfolio, target: str, status: object) -> bool:
-        if status == NOT_FOUND:
-            portfolio.forget(target)
-            return True
-        return status == FULL and portfolio.make_room()
-
-    def _ask(
-        self, name: str | None, body: bytes, passed: Mapping[str, str]
-    ) -> tuple[Answer, float]:
+    def _ask(self, name: str | None, call: Call) -> tuple[Answer, float]:
         began = time.monotonic()
+        left = call.deadline - began
         try:
-            answer = self._container.invoke(name, body, passed, timeout=self.limits.invoke_s)
+            answer = self._container.invoke(name, call.body, call.headers, timeout=left)
         except TimeoutError:
             raise timed_out() from None
-        except (OSError, http.client.HTTPException) as error:
-            raise model_error(0, f"The container gave no answer: {error}") from error
-        latency = time.monotonic() - began
-        self.metrics.observe_seconds("ModelLatency", latency)
+        except UNREACHABLE as error:
+            raise no_answer(error) from error
+        latency_s = time.monotonic() - began
+        self.metrics.observe_seconds("ModelLatency", latency_s)
         if not 200 <= answer.status < 300:
             raise model_error(answer.status, answer.body.decode("utf-8", "replace"))
         kept = {key: answer.headers[key] for key in RETURNED if key in answer.headers}
-        return Answer(answer.status, answer.body, kept), latency
+        return Answer(answer.status, answer.body, kept), latency_s
+
+
+def _checked(headers: Mapping[str, str]) -> dict[str, str]:
+    """The headers that reach the container."""
+    passed = {name: headers[name] for name in PASSED if name in headers}
+    for name, value in passed.items():
+        if len(value) > PASSED[name] or not value.isascii():
+            raise validation_error(f"{name} must be ASCII of at most {PASSED[name]}.")
+    return passed
+
+
+def _mended(portfolio: Portfolio, slot: Slot, error: ApiError, deadline: float) -> bool:
+    """Whether asking again may help."""
+    if error.original_status == NOT_FOUND:
+        portfolio.forget(slot)
+        return True
+    return error.original_status == FULL and portfolio.make_room(slot, deadline)

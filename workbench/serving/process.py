@@ -11,20 +11,25 @@ import sys
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import IO
 
-from workbench.errors import MissingError, StepError
+from workbench.errors import InputError, MissingError, StepError
 from workbench.serving.container import Container
 
 STOP_S = 30.0
 """Between SIGTERM and SIGKILL, as the platform waits."""
+WATCH_S = 0.5
+REFUSED = 2
+"""The server's exit code where its options or settings are wrong."""
 
 
 class ServerProcess:
     """``python -m onnx_server`` with its log on this process's standard error.
 
     The process has a session of its own, so that Ctrl-C reaches only the parent, which then stops
-    it in order.
+    it in order. On Linux it is stopped as well when the thread that started it ends, even by
+    SIGKILL to its process.
     """
 
     def __init__(
@@ -47,16 +52,19 @@ class ServerProcess:
 
         Raises:
             MissingError: the package ``onnx_server`` is not installed.
+            InputError: the port cannot be had.
         """
         if importlib.util.find_spec("onnx_server") is None:
             raise MissingError(
                 "The model server (package onnx_server) is not installed.",
                 hint="pip install 'serving_containers/onnx_server[text,image]'",
             )
-        reachable = "127.0.0.1" if host in ("0.0.0.0", "::") else host
-        self.container = Container(reachable, port)
+        # Else another server on that port would be taken for this one.
+        check_port(host, port)
+        self.container = Container(host, port)
+        command = [sys.executable, "-m", "onnx_server", *arguments]
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "onnx_server", *arguments, "--host", host, "--port", str(port)],
+            [*_tether(), *command, "--host", host, "--port", str(port)],
             env={**os.environ, **(environment or {})},
             stdin=subprocess.DEVNULL,
             stderr=log,
@@ -83,14 +91,20 @@ class ServerProcess:
         """Refuse a process that has ended.
 
         Raises:
-            StepError: it has ended.
+            InputError: it refused its settings.
+            StepError: it has ended otherwise.
         """
         code = self._process.poll()
-        if code is not None:
-            raise StepError(
-                f"The model server ended with exit code {code}.",
-                hint="Its log above says why.",
+        if code == REFUSED:
+            raise InputError(
+                "The model server refused its settings.", hint="Its message above says why."
             )
+        if code is not None:
+            how = f"ended with exit code {code}" if code >= 0 else f"was killed by signal {-code}"
+            why = "Its log above may say why."
+            if code == -signal.SIGKILL:
+                why = "The system does so when memory runs out."
+            raise StepError(f"The model server {how}.", hint=why)
 
     def wait_ready(self, seconds: float = 480.0, *, stopped: threading.Event | None = None) -> None:
         """Wait until ``/ping`` answers 200; the default is the platform's start-up limit.
@@ -98,6 +112,7 @@ class ServerProcess:
         Returns early when ``stopped`` is set.
 
         Raises:
+            InputError: the process refused its settings.
             StepError: the process ended, or did not answer in time.
         """
         deadline = time.monotonic() + seconds
@@ -108,6 +123,15 @@ class ServerProcess:
             if time.monotonic() > deadline:
                 raise StepError(f"The model server did not answer /ping within {seconds:.0f} s.")
             time.sleep(0.05)
+
+    def watch(self, stopped: threading.Event) -> None:
+        """Wait until ``stopped`` is set.
+
+        Raises:
+            StepError: the process ends before. A worker of it that ends is replaced by itself.
+        """
+        while not stopped.wait(WATCH_S):
+            self.check_alive()
 
     def stop(self) -> None:
         """SIGTERM, and SIGKILL to its group when it has not ended 30 s later."""
@@ -120,8 +144,39 @@ class ServerProcess:
         self._process.wait()
 
 
+def check_port(host: str, port: int) -> None:
+    """Refuse an address that cannot be listened on now.
+
+    Raises:
+        InputError: so it is.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        socket.create_server((host, port), family=family).close()
+    except OSError as error:
+        raise cannot_listen(host, port, error) from error
+
+
+def cannot_listen(host: str, port: int, error: OSError) -> InputError:
+    """The error for an address that is taken, not of this machine, or not allowed."""
+    reason = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror
+    return InputError(
+        f"{host}:{port} cannot be listened on: {reason}.",
+        hint="Choose another --port (0 takes a free one) or --host.",
+    )
+
+
 def free_port() -> int:
     """A port of the loopback address that nobody listens on now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def _tether() -> list[str]:
+    """The words before a command that is to end with this process; only Linux can."""
+    if sys.platform != "linux":
+        return []
+    # Isolated (-I): else this folder's modules would hide those of the standard library.
+    script = Path(__file__).with_name("tether.py")
+    return [sys.executable, "-IS", str(script), str(os.getpid())]

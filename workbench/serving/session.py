@@ -8,23 +8,28 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import quote
 
 from workbench.artifact import Artifact
 from workbench.errors import InputError
-from workbench.serving.archives import FolderSource, Source, open_source
-from workbench.serving.artifacts import pack_artifact
+from workbench.serving.archives import ArtifactSource, FolderSource, S3Source, Source
+from workbench.serving.examples import curl
 from workbench.serving.front import Front
-from workbench.serving.local import stop_signal
 from workbench.serving.platform import Endpoint, Limits
 from workbench.serving.portfolio import Portfolio
-from workbench.serving.process import ServerProcess, free_port
+from workbench.serving.process import ServerProcess, cannot_listen, check_port, free_port
+from workbench.serving.served import Served, ServedModel
+from workbench.serving.signals import stop_signal
 
 
 @dataclass(frozen=True)
 class PlatformOptions:
-    """How the platform is emulated; ``cached`` false is ModelCacheSetting Disabled."""
+    """How the platform is emulated; ``cached`` false is ModelCacheSetting Disabled.
 
-    endpoint: str
+    Port 0 takes a free one.
+    """
+
+    endpoint: str = "endpoint"
     host: str = "127.0.0.1"
     port: int = 8080
     environment: Mapping[str, str] = field(default_factory=dict)
@@ -36,26 +41,47 @@ def serve_platform(
     artifacts: Mapping[str, Artifact],
     models: str | None,
     options: PlatformOptions,
+    *,
     say: Callable[[str], None] = print,
+    ready: Callable[[Served], None] = print,
 ) -> None:
     """Emulate an endpoint until SIGINT or SIGTERM.
 
     One artifact makes a single-model endpoint; several, or ``models`` (a folder or ``s3://``
     prefix of archives), a multi-model one.
 
+    Args:
+        artifacts: by name; empty where ``models`` is given.
+        models: where archives lie.
+        options: how to emulate.
+        say: told of what goes wrong meanwhile.
+        ready: called once, when the endpoint answers.
+
     Raises:
-        InputError: both or neither of artifacts and ``models``, or the port is taken.
+        InputError: both or neither of artifacts and ``models``, the port cannot be had, or the
+            server refuses its settings.
         MissingError: ``onnx_server``, or boto3 for S3, is not installed.
         StepError: the server ends.
     """
     if bool(artifacts) == (models is not None):
-        raise InputError("Give either artifacts or --models.")
-    with stop_signal() as stopped, tempfile.TemporaryDirectory(prefix="workbench-serve-") as kept:
-        one = next(iter(artifacts.values())) if len(artifacts) == 1 else None
-        source = None if one else _source(artifacts, models, Path(kept) / "archives")
-        with running(one, source, Path(kept) / "models", options, stopped, say) as (_, front):
-            say(f"Endpoint '{options.endpoint}' on {front.url} (boto3's endpoint_url).")
-            stopped.wait()
+        raise InputError(
+            "--platform takes either artifacts or --models.",
+            hint="Give artifacts, or --models with a folder or an s3:// prefix of archives.",
+        )
+    check_port(options.host, options.port)
+    single = next(iter(artifacts.items())) if len(artifacts) == 1 else None
+    source = None if single else _source(artifacts, models)
+    with (
+        stop_signal() as stopped,
+        tempfile.TemporaryDirectory(prefix="workbench-serve-", ignore_cleanup_errors=True) as kept,
+        running(single[1] if single else None, source, Path(kept), options, stopped, say) as (
+            server,
+            front,
+        ),
+    ):
+        if not stopped.is_set():
+            ready(_served(front.url, options.endpoint, single, source))
+        server.watch(stopped)
 
 
 @contextmanager
@@ -78,7 +104,7 @@ def running(
         if source is not None:
             portfolio = Portfolio(
                 server.container, source, folder, cached=options.cached,
-                invoke_s=options.limits.invoke_s, endpoint=options.endpoint,
+                invoke_s=options.limits.invoke_s, endpoint=options.endpoint, say=say,
             )  # fmt: skip
         endpoint = Endpoint(options.endpoint, server.container, portfolio, options.limits, say)
         with _listening(endpoint, options) as front:
@@ -90,24 +116,33 @@ def _listening(endpoint: Endpoint, options: PlatformOptions) -> Iterator[Front]:
     try:
         front = Front((options.host, options.port), endpoint)
     except OSError as error:
-        raise InputError(
-            f"{options.host}:{options.port} cannot be listened on: {error.strerror}.",
-            hint="Choose another --port.",
-        ) from error
-    for work in (front.serve_forever, endpoint.watch):
+        raise cannot_listen(options.host, options.port, error) from error
+    for work in (front.serve_forever, endpoint.health.watch):
         threading.Thread(target=work, daemon=True).start()
     try:
         yield front
     finally:
-        endpoint.stop()
+        endpoint.health.stop()
         front.shutdown()
         front.server_close()
 
 
-def _source(artifacts: Mapping[str, Artifact], models: str | None, folder: Path) -> Source:
-    if models is not None:
-        return open_source(models)
-    folder.mkdir()
-    for name, artifact in artifacts.items():
-        pack_artifact(artifact, folder / f"{name}.tar.gz")
-    return FolderSource(folder)
+def _source(artifacts: Mapping[str, Artifact], models: str | None) -> Source:
+    if models is None:
+        return ArtifactSource(artifacts)
+    return S3Source(models) if models.startswith("s3://") else FolderSource(Path(models))
+
+
+def _served(
+    url: str, endpoint: str, single: tuple[str, Artifact] | None, source: Source | None
+) -> Served:
+    place = f"{url}/endpoints/{quote(endpoint, safe='')}/invocations"
+    if single is not None:
+        name, artifact = single
+        return Served(url, (ServedModel(name, place, curl(place, artifact.manifest)),))
+    models = []
+    for target in source.targets() if source else []:
+        header = {"X-Amzn-SageMaker-Target-Model": target}
+        example = curl(place, source.manifest(target) if source else None, header)
+        models.append(ServedModel(target.removesuffix(".tar.gz"), place, example, target))
+    return Served(url, tuple(models))

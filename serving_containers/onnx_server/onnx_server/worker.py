@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import resource
 import signal
 from collections.abc import Callable
 from typing import Any
 
 import orjson
 from granian._granian import SocketHolder
-from granian.constants import Interfaces, TaskImpl
+from granian.constants import HTTPModes, Interfaces, TaskImpl
 from granian.http import HTTP1Settings
 from granian.server.embed import Server
 
@@ -17,14 +18,22 @@ from onnx_server.app import App
 from onnx_server.engine import Engine
 from onnx_server.errors import ServerError
 from onnx_server.exchange import Request
+from onnx_server.limits import one_heap
 from onnx_server.logs import log
 from onnx_server.metrics import Metrics
 from onnx_server.model import share_threads
 from onnx_server.repository import Repository
 from onnx_server.settings import Settings
+from onnx_server.supervisor import BACKLOG
 
 CANNOT_START = 3
 """Exit code of a worker whose model does not load: starting another would not help."""
+SILENCE_MS = 75_000
+"""A connection that is silent for longer, or takes longer to send a request's headers, is closed.
+
+Longer than the minute for which proxies and clients commonly keep a connection: the one that closes
+first must be the one that asks, or its next request may cross the closing and be lost.
+"""
 
 
 class _Server(Server):
@@ -50,8 +59,16 @@ def run(settings: Settings, socket: int, remember: Callable[[bytes], None], know
     ``remember`` keeps the names and folders of the loaded models for a worker that follows after a
     crash, which gets them as ``known``.
     """
+    one_heap()
+    _allow_connections()
     share_threads(settings.threads)
     return asyncio.run(_serve(settings, socket, remember, known))
+
+
+def _allow_connections() -> None:
+    """Each connection is an open file; many systems allow 1024 unless more is asked for."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 async def _serve(
@@ -112,9 +129,6 @@ async def _drain(app: App) -> None:
 
 def _server(app: App, settings: Settings, socket: int) -> _Server:
     async def handle(scope: Any, protocol: Any) -> None:
-        if scope.proto != "http":
-            protocol.close(404)
-            return
         headers = scope.headers
         request = Request(
             scope.method, scope.path, scope.query_string, headers, protocol,
@@ -132,9 +146,13 @@ def _server(app: App, settings: Settings, socket: int) -> _Server:
         interface=Interfaces.RSGI,
         task_impl=TaskImpl.asyncio,
         log_enabled=False,
+        # Granian never closes a silent connection while it does not know which version will come.
+        http=HTTPModes.http1,
+        websockets=False,
+        backlog=BACKLOG,  # Granian listens again, with its own
         # Far above what a queue takes: the server refuses by itself, and /ping must pass.
         backpressure=65_536,
-        http1_settings=HTTP1Settings(header_read_timeout=10_000, max_buffer_size=131_072),
+        http1_settings=HTTP1Settings(header_read_timeout=SILENCE_MS, max_buffer_size=131_072),
         ssl_cert=settings.tls_cert,
         ssl_key=settings.tls_key,
         ssl_ca=settings.tls_client_ca,
