@@ -1,4 +1,4 @@
-"""Serves ONNX models over HTTP, one or many; needs numpy, onnxruntime, orjson and Granian.
+"""Serves ONNX models over HTTP, one or many; needs numpy, onnxruntime, Granian, uvloop, orjson.
 
 Knows nothing of the workbench: the two share the format of ``manifest.json`` and no code.
 """

@@ -25,7 +25,14 @@ from onnx_server.errors import (
     Unauthorized,
     Unavailable,
 )
-from onnx_server.exchange import Request, Response, error_response, json_response, read_body
+from onnx_server.exchange import (
+    Request,
+    Response,
+    error_response,
+    json_response,
+    read_body,
+    whole,
+)
 from onnx_server.inference import Inference
 from onnx_server.logs import log
 from onnx_server.metrics import Metrics
@@ -167,12 +174,12 @@ class App:
 
     async def _list(self, request: Request) -> Response:
         query = parse_qs(request.query)
-        start = query.get("next_page_token", ["0"])[0]
-        limit = query.get("limit", [str(PAGE)])[0]
-        if not start.isdecimal() or not limit.isdecimal() or int(limit) < 1:
+        first = whole(query.get("next_page_token", ["0"])[0])
+        limit = whole(query.get("limit", [str(PAGE)])[0])
+        if first is None or not limit:
             raise BadRequest("limit and next_page_token must be whole numbers.")
-        entries, first = self.repository.entries(), int(start)
-        last = first + min(int(limit), PAGE)
+        entries = self.repository.entries()
+        last = first + min(limit, PAGE)
         answer: dict[str, Any] = {"models": [_platform_entry(e) for e in entries[first:last]]}
         if last < len(entries):
             answer["nextPageToken"] = str(last)

@@ -9,6 +9,7 @@ on the loop itself.
 from __future__ import annotations
 
 import asyncio
+import math
 import queue
 import threading
 import time
@@ -29,6 +30,12 @@ from onnx_server.model import Feed, Model
 
 SHORT_S = 0.0001
 """An inference that takes less CPU time runs on the event loop: a lane would cost as much again."""
+FORGET = 0.01
+"""Weight of a new count in the peak, where it is smaller."""
+ENOUGH = 0.8
+"""Share of the expected requests that need not wait for the rest."""
+PATIENCE = 0.15
+"""Longest wait for more, as a share of what the batch will take."""
 
 
 @dataclass(slots=True, eq=False)
@@ -45,9 +52,9 @@ class Work:
 
 @dataclass(slots=True, eq=False)
 class Line:
-    """The queue of one model. ``together`` remembers how many requests came at a time.
+    """The queue of one model.
 
-    ``closed`` once the model is being unloaded: nothing more may be asked of it.
+    ``inside`` requests wait or run; ``peak`` is the most of late. ``closed`` once the model is being unloaded: nothing more may be asked of it.
     """
 
     name: str
@@ -56,7 +63,9 @@ class Line:
     listed: bool = False
     running: int = 0
     closed: bool = False
-    together: float = 1.0
+    inside: int = 0
+    peak: float = 0.0
+    held_until: float | None = None
     timer: asyncio.TimerHandle | None = None
 
 
@@ -76,7 +85,7 @@ class Engine:
         self._metrics = metrics
         self._max_queue = max_queue
         self._max_delay_s = max_delay_s
-        self._free = lanes
+        self._lanes = self._free = lanes
         self._ready: deque[Line] = deque()
         self._jobs: queue.SimpleQueue[tuple[Line, list[Work]] | None] = queue.SimpleQueue()
         self._draining = False
@@ -112,8 +121,13 @@ class Engine:
         if not line.listed:
             line.listed = True
             self._ready.append(line)
+        line.inside += 1
+        line.peak = max(line.inside, line.peak + FORGET * (line.inside - line.peak))
         self._dispatch()
-        return await future
+        try:
+            return await future
+        finally:
+            line.inside -= 1
 
     def drain(self) -> None:
         """Refuse what waits and what comes; what runs goes on."""
@@ -175,26 +189,33 @@ class Engine:
     def _holds(self, line: Line) -> bool:
         """Whether to wait a moment for more: only while requests have been coming together.
 
-        An idle model's request never waits: ``together`` is then near one.
+        Clients that were just answered come back with their next request, for which the loop needs
+        a moment. An idle model's request never waits: its peak is one.
         """
         if not self._max_delay_s or not line.model.batches or not line.waiting:
             return False
-        count = len(line.waiting)
-        if line.together < 2 or count >= 0.7 * line.together:
+        share, count = self._share(line), len(line.waiting)
+        if share < 2 or count >= ENOUGH * share:
+            line.held_until = None
             return False
-        first = line.waiting[0]
-        curve = line.model.curve(first.bucket)
-        wanted = int(line.together)
-        expected = curve.seconds(wanted)
-        if expected is None or curve.best(wanted) < 2:
-            return False
-        patience = min(self._max_delay_s, 0.1 * expected)
-        left = first.queued + patience - time.monotonic()
-        if left <= 0:
+        now = time.monotonic()
+        if line.held_until is None:
+            curve = line.model.curve(line.waiting[0].bucket)
+            wanted = curve.best(share)
+            expected = curve.seconds(wanted)
+            if expected is None or wanted < 2 or count >= ENOUGH * wanted:
+                return False
+            line.held_until = now + min(self._max_delay_s, PATIENCE * expected)
+        if line.held_until <= now:
+            line.held_until = None
             return False
         if line.timer is None:
-            line.timer = self._loop.call_later(left, self._released, line)
+            line.timer = self._loop.call_later(line.held_until - now, self._released, line)
         return True
+
+    def _share(self, line: Line) -> int:
+        """Requests that a lane gets when those that come at a time are dealt out evenly."""
+        return math.ceil(line.peak / self._lanes)
 
     def _released(self, line: Line) -> None:
         line.timer = None
@@ -214,7 +235,8 @@ class Engine:
             rows = first.rows + sum(w.rows for w in waiting if w.bucket == first.bucket)
             room = model.curve(first.bucket).best(rows) - first.rows
             left: list[Work] = []
-            while waiting and room > 0:
+            share = self._share(line)
+            while waiting and room > 0 and len(batch) < share:
                 work = waiting.popleft()
                 if work.deadline < now or work.future.done():
                     self._expire(work)
@@ -225,7 +247,6 @@ class Engine:
                     left.append(work)
             waiting.extendleft(reversed(left))
         self.waiting -= len(batch)
-        line.together += 0.2 * (len(batch) - line.together)
         for work in batch:
             self._metrics.queued(line.name, now - work.queued)
         return batch

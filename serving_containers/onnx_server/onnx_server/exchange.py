@@ -13,6 +13,7 @@ from onnx_server.errors import BadRequest, RequestTimeout, ServerError, TooLarge
 JSON = ("content-type", "application/json")
 ERROR_CHARACTERS = 2048
 """The hosting platform cuts an error's message there."""
+CUT_OFF = "The body ends before its end, is chunked in a wrong way, or has trailers."
 
 
 class Headers(Protocol):
@@ -59,34 +60,56 @@ def error_response(error: ServerError, request_id: str) -> Response:
     return response
 
 
+def whole(text: str) -> int | None:
+    """The whole number that a header or a query gives; none where it is none, or is beyond use."""
+    # Python takes minutes to read millions of digits, and by default raises after 4300.
+    return int(text) if text.isdecimal() and len(text) <= 18 else None
+
+
 async def read_body(request: Request, limit: int, timeout_s: float) -> bytes:
     """The body, of at most ``limit`` bytes, which must arrive within ``timeout_s``.
 
     Raises:
-        BadRequest: a content length that is no number.
+        BadRequest: a content length that is no number, or a body that ends before its end.
         TooLarge: more was declared or sent; refused before it is read.
         RequestTimeout: it did not arrive in time.
     """
     declared = request.headers.get("content-length")
     if declared is not None:
-        if not declared.isdecimal():
+        size = whole(declared)
+        if size is None:
             raise BadRequest("Content-Length is not a number.", field="Content-Length")
-        if int(declared) > limit:
+        if size > limit:
             raise TooLarge(f"The body has {declared} bytes; at most {limit} are taken.")
     try:
         async with asyncio.timeout(timeout_s):
             if declared is not None:
-                return bytes(await request.protocol())
+                return await _at_once(request.protocol)
             return await _chunks(request.protocol, limit)
     except TimeoutError:
         raise RequestTimeout(f"The body did not arrive within {timeout_s:g} s.") from None
 
 
+async def _at_once(protocol: Any) -> bytes:
+    try:
+        return bytes(await protocol())
+    except RuntimeError:  # Granian's stream error
+        raise BadRequest(CUT_OFF) from None
+
+
 async def _chunks(protocol: Any, limit: int) -> bytes:
-    parts, size = [], 0
+    """The chunks together. Granian gives an empty one at the end, and one more for a failure.
+
+    (And for trailers, which nobody sends who asks a model.)
+    """
+    parts: list[bytes] = []
+    size = empty = 0
     async for chunk in protocol:
         size += len(chunk)
+        empty += not chunk
         if size > limit:
             raise TooLarge(f"The body has more than {limit} bytes.")
         parts.append(chunk)
+    if empty > 1:
+        raise BadRequest(CUT_OFF)
     return b"".join(parts)

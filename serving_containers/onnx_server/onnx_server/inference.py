@@ -15,7 +15,7 @@ from onnx_server.checks import check_feed
 from onnx_server.codecs import v2
 from onnx_server.engine import Engine, Line
 from onnx_server.errors import BadRequest
-from onnx_server.exchange import Request, Response, read_body
+from onnx_server.exchange import Request, Response, read_body, whole
 from onnx_server.metrics import Metrics
 from onnx_server.model import Feed, Model
 from onnx_server.settings import Settings
@@ -100,12 +100,13 @@ class Inference:
         """When the answer is no longer wanted; a client may ask for less than the setting."""
         seconds = self._settings.timeout_s
         if (text := headers.get("x-request-timeout-ms")) is not None:
-            if not text.isdecimal() or int(text) < 1:
+            milliseconds = whole(text)
+            if not milliseconds:
                 raise BadRequest(
                     "X-Request-Timeout-Ms must be a positive whole number.",
                     field="X-Request-Timeout-Ms",
                 )
-            seconds = min(seconds, int(text) / 1000)
+            seconds = min(seconds, milliseconds / 1000)
         return time.monotonic() + seconds
 
     async def _decoded(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -10,7 +11,7 @@ import numpy as np
 import onnxruntime as ort
 
 from onnx_server.curve import BatchCurve
-from onnx_server.errors import InvalidModel, ModelError
+from onnx_server.errors import BadRequest, InvalidModel, ModelError, ServerError
 from onnx_server.manifest import Manifest, Tensor
 from onnx_server.preprocess import Preprocessor, make_preprocessor
 from onnx_server.signature import with_signature
@@ -19,6 +20,13 @@ Feed = dict[str, np.ndarray]
 
 TOLERANCE = 1e-5
 """Largest difference between a row computed alone and in a batch, relative to the largest value."""
+
+MISFIT = re.compile(
+    r"out of (data )?bounds|out of range|mismatch|broadcast|dimension|shape\b", re.IGNORECASE
+)
+"""In what onnxruntime says when sizes or indices do not fit, which it calls a failure at times."""
+
+SOURCE = re.compile(r"^\S+\.(h|cc):\d+ ")
 
 SAMPLES: dict[str, tuple[Any, Any]] = {
     "text": ("A short text.", "A longer text, so that the two are padded when run as one batch."),
@@ -64,9 +72,12 @@ class Model:
         """Outputs by name for a checked feed; models of a fixed batch size run part by part.
 
         Raises:
-            ModelError: the runtime refused or failed.
+            BadRequest: the signature allows the feed, but the graph cannot take its values or size,
+                such as an id beyond its vocabulary.
+            ModelError: the runtime failed.
         """
-        rows = len(next(iter(feed.values())))
+        first = next(iter(feed.values()))
+        rows = first.shape[0] if first.ndim else 1
         if self.fixed_rows is None or rows == self.fixed_rows:
             return self._run(feed)
         parts = [self._run(part) for part in _parts(feed, rows, self.fixed_rows)]
@@ -79,7 +90,7 @@ class Model:
         try:
             outputs = self.session.run(self._output_names, feed)
         except Exception as error:  # onnxruntime's errors share no base class
-            raise ModelError(f"The model failed: {_reason(error)}") from error
+            raise _failure(error) from error
         return dict(zip(self._output_names, outputs, strict=True))
 
     # --- batching ------------------------------------------------------------------------------
@@ -146,7 +157,7 @@ class Model:
         samples = self._samples()
         try:
             alone = [self.run(feed) for feed in samples]
-        except ModelError as error:
+        except ServerError as error:
             if self.manifest.preprocess is not None:
                 raise InvalidModel(error.message) from error
             return False, "it could not be run on generated inputs, so it was not tried"
@@ -158,7 +169,7 @@ class Model:
             return False, "its outputs do not have one row for each row of the input"
         try:
             together = self.run(self.join(samples))
-        except ModelError as error:
+        except ServerError as error:
             return False, f"it does not run on two rows ({error.message})"
         worst = max(_difference(alone, together, name) for name in self._output_names)
         if worst > TOLERANCE:
@@ -207,10 +218,21 @@ def share_threads(threads: int) -> None:
         ort.set_global_thread_pool_sizes(threads, 1)
 
 
+def _failure(error: Exception) -> ServerError:
+    """Whose fault it is: the feed's, which the signature cannot check wholly, or the model's."""
+    reason = _reason(error)
+    client = type(error).__name__ == "InvalidArgument" or MISFIT.search(reason)
+    if client and "allocate" not in reason:
+        return BadRequest(f"The model cannot take these values: {reason}")
+    return ModelError(f"The model failed: {reason}")
+
+
 def _reason(error: Exception) -> str:
-    """onnxruntime's message without its path names, on one line."""
+    """onnxruntime's message on one line, without the names of its nodes and source files."""
     text = " ".join(str(error).split())
-    return text.rpartition(" : ")[2][:300] or type(error).__name__
+    reason = text.rpartition("Status Message: ")[2].rpartition(" : ")[2]
+    reason = SOURCE.sub("", reason.rpartition(" was false. ")[2])
+    return reason[:300] or type(error).__name__
 
 
 def _fixed_rows(inputs: Sequence[Tensor]) -> int | None:

@@ -128,10 +128,14 @@ class Repository:
         if "\0" in url:
             raise BadRequest("The url holds a NUL character.", field="url")
         root = self._settings.models_dir.resolve()
-        folder = Path(url).resolve() if Path(url).is_absolute() else (root / url).resolve()
+        try:
+            folder = Path(url).resolve() if Path(url).is_absolute() else (root / url).resolve()
+            found = folder.is_dir()
+        except (OSError, RuntimeError):  # a name that is too long, a loop of links
+            raise BadRequest("There can be no folder at the url.", field="url") from None
         if not folder.is_relative_to(root):
             raise BadRequest("The url must lie in the models' folder.", field="url")
-        if not folder.is_dir():
+        if not found:
             raise BadRequest("There is no folder at the url.", field="url")
         return folder
 

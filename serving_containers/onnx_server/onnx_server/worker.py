@@ -9,11 +9,13 @@ from collections.abc import Callable
 from typing import Any
 
 import orjson
+import uvloop
 from granian._granian import SocketHolder
 from granian.constants import HTTPModes, Interfaces, TaskImpl
 from granian.http import HTTP1Settings
 from granian.server.embed import Server
 
+from onnx_server import strays
 from onnx_server.app import App
 from onnx_server.engine import Engine
 from onnx_server.errors import ServerError
@@ -60,9 +62,10 @@ def run(settings: Settings, socket: int, remember: Callable[[bytes], None], know
     crash, which gets them as ``known``.
     """
     one_heap()
+    strays.catch()
     _allow_connections()
     share_threads(settings.threads)
-    return asyncio.run(_serve(settings, socket, remember, known))
+    return uvloop.run(_serve(settings, socket, remember, known))
 
 
 def _allow_connections() -> None:

@@ -31,8 +31,9 @@ STREAM = "application/vnd.apache.arrow.stream"
 PARQUET = "application/vnd.apache.parquet"
 MEDIA = (STREAM, PARQUET, "application/x-parquet")
 
-UNPACKED_BYTES = 268_435_456
-"""A table may not unpack to more: columns of one repeated value pack well."""
+UNPACKED_BYTES = 67_108_864
+"""A table may not unpack to more, or to more than four times its own size: columns of one repeated
+value pack well."""
 MAGIC = b"PAR1"
 
 
@@ -86,12 +87,13 @@ def _pyarrow(refusal: type[ServerError] = UnsupportedMediaType) -> Any:
 def _read(body: bytes) -> Any:
     pa = _pyarrow()
     try:
-        batches = _parquet(pa, body) if body[:4] == MAGIC else _stream(pa, body)
+        limit = max(UNPACKED_BYTES, 4 * len(body))
+        batches = _parquet(pa, body, limit) if body[:4] == MAGIC else _stream(pa, body)
         schema, kept, size = None, [], 0
         for batch in batches:
             schema, size = batch.schema, size + batch.nbytes
-            if size > UNPACKED_BYTES:
-                raise TooLarge(f"The table unpacks to more than {UNPACKED_BYTES} bytes.")
+            if size > limit:
+                raise TooLarge(f"The table unpacks to more than {limit} bytes.")
             batch.validate(full=True)  # offsets are the client's: unchecked, they point anywhere
             kept.append(batch)
         if schema is None:
@@ -104,13 +106,13 @@ def _read(body: bytes) -> Any:
     return table
 
 
-def _parquet(pa: Any, body: bytes) -> Iterator[Any]:
+def _parquet(pa: Any, body: bytes, limit: int) -> Iterator[Any]:
     """Record batches so short that even rows which all repeat the whole body fit the limit.
 
     One page may say that it unpacks to 2 GB, which Parquet allows and pyarrow makes room for.
     """
     file = pa.parquet.ParquetFile(pa.BufferReader(body))
-    yield from file.iter_batches(max(1, UNPACKED_BYTES // len(body)), use_threads=False)
+    yield from file.iter_batches(max(1, limit // len(body)), use_threads=False)
 
 
 def _stream(pa: Any, body: bytes) -> Iterator[Any]:

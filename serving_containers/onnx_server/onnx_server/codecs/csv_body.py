@@ -8,14 +8,19 @@ import math
 from itertools import accumulate
 from typing import Any
 
+import numpy as np
+import orjson
+
 from onnx_server.checks import misfit
-from onnx_server.codecs import _decoded
+from onnx_server.codecs import _decoded, json_body
 from onnx_server.codecs._decoded import Decoded, Feed
 from onnx_server.errors import BadRequest, NotAcceptable, UnsupportedMediaType
 from onnx_server.manifest import Manifest, Tensor
 from onnx_server.preprocess import Preprocessor
 
 MEDIA = ("text/csv",)
+
+PLAIN = b"0123456789+-.eE,\r\n \t"
 
 csv.field_size_limit(1 << 30)  # of one text; the body's own limit is the one that counts
 
@@ -26,6 +31,13 @@ def decode(body: bytes, manifest: Manifest, preprocessor: Preprocessor | None) -
     Rows of an input of several axes are given row-major; several inputs stand one after another,
     in the order of the header or of the signature; two columns of texts are pairs.
     """
+    if preprocessor is None and len(manifest.inputs) == 1:
+        tensor = manifest.inputs[0]
+        header, _, rest = body.partition(b"\n")
+        rows = _plain(rest if header.strip() == tensor.name.encode() else body)
+        if rows is not None:
+            feed = {tensor.name: _shaped(_decoded.array(rows, tensor), tensor)}
+            return _decoded.from_arrays(feed, "rows")
     lines = _lines(_decoded.utf8(body))
     if preprocessor is not None and preprocessor.kind == "text":
         if lines and [cell.strip().lower() for cell in lines[0][1]] in (["text"], ["text", "pair"]):
@@ -42,6 +54,21 @@ def decode(body: bytes, manifest: Manifest, preprocessor: Preprocessor | None) -
         raise BadRequest("The body holds no row.")
     by_name = {tensor.name: tensor for tensor in manifest.inputs}
     return _decoded.from_arrays(_columns(_even(lines), [by_name[n] for n in order]), "rows")
+
+
+def _plain(body: bytes) -> list[Any] | None:
+    """Rows of plain numbers, read as JSON, which takes a quarter of the time and memory.
+
+    None where they are anything but plain; they are then read with care, and refused with a reason.
+    """
+    if body.translate(None, PLAIN) or body.count(b"\r") != body.count(b"\r\n"):
+        return None
+    try:
+        rows: list[Any] = orjson.loads(b"[[" + body.strip().replace(b"\n", b"],[") + b"]]")
+    except orjson.JSONDecodeError:
+        return None
+    widths = set(map(len, rows))
+    return rows if len(widths) == 1 and widths != {0} else None
 
 
 def _columns(lines: list[tuple[int, list[str]]], tensors: list[Tensor]) -> Feed:
@@ -140,7 +167,12 @@ def encode(outputs: Feed, form: str, manifest: Manifest) -> bytes:
     if len(outputs) != 1:
         raise NotAcceptable("CSV carries one output, but the model has several.")
     values = next(iter(outputs.values()))
-    flat = values.reshape(len(values), -1)
+    if not values.ndim:
+        raise NotAcceptable("CSV needs an output with a row for each row; ask for JSON.")
+    flat = values.reshape(len(values), math.prod(values.shape[1:]))
+    if flat.size and flat.dtype.kind in "iuf" and np.isfinite(flat).all():
+        rows = orjson.dumps(json_body.plain_array(flat), option=orjson.OPT_SERIALIZE_NUMPY)
+        return rows[2:-2].replace(b"],[", b"\n") + b"\n"
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows(flat.tolist())
     return text.getvalue().encode()

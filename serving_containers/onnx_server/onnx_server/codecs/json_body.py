@@ -132,31 +132,58 @@ def _columns(columns: Any, data: Any, manifest: Manifest) -> Decoded:
 
 
 def encode(outputs: Feed, form: str, manifest: Manifest) -> bytes:
-    """Row by row for rows that came so, else by output name; labels of a classifier beside them."""
-    plain = {name: plain_array(a) for name, a in outputs.items()}
-    if form == "inputs":
-        answer: dict[str, Any] = {"outputs": plain}
+    """Row by row for rows that came so, else by output name; labels of a classifier beside them.
+
+    Outputs that do not have a row each for each row are given by name however the rows came.
+    """
+    option = orjson.OPT_SERIALIZE_NUMPY
+    if form == "inputs" or not has_rows(outputs):
+        plain = {name: plain_array(array) for name, array in outputs.items()}
+        parts = [b'{"outputs":', orjson.dumps(plain, option=option)]
+    elif len(outputs) == 1:
+        only = plain_array(next(iter(outputs.values())))
+        parts = [b'{"predictions":', orjson.dumps(only, option=option)]
     else:
-        answer = {"predictions": rows(plain)}
+        parts = [b'{"predictions":[', b",".join(rows(outputs)), b"]"]
     if (labels := best_labels(outputs, manifest)) is not None:
-        answer["labels"] = labels
-    return orjson.dumps(answer, option=orjson.OPT_SERIALIZE_NUMPY)
+        parts += [b',"labels":', orjson.dumps(labels)]
+    return b"".join([*parts, b"}"])
 
 
-def rows(plain: Feed) -> Any:
-    """The answer row by row: the value where there is one output, else objects by name."""
-    if len(plain) == 1:
-        return next(iter(plain.values()))
-    return [dict(zip(plain, row, strict=True)) for row in zip(*plain.values(), strict=True)]
+def has_rows(outputs: Feed) -> bool:
+    """Whether the outputs have rows, and as many each."""
+    return all(a.ndim for a in outputs.values()) and len({len(a) for a in outputs.values()}) == 1
+
+
+def rows(outputs: Feed) -> list[bytes]:
+    """The JSON text of each row: its value where there is one output, else an object by name."""
+    texts = [_row_texts(array) for array in outputs.values()]
+    if len(texts) == 1:
+        return texts[0]
+    names = (orjson.dumps(name).replace(b"%", b"%%") for name in outputs)
+    template = b"{" + b",".join(name + b":%b" for name in names) + b"}"
+    return [template % row for row in zip(*texts, strict=True)]
+
+
+def _row_texts(array: Any) -> list[bytes]:
+    """All rows are written at once and then cut: row by row takes fifty times as long."""
+    plain = plain_array(array)
+    option = orjson.OPT_SERIALIZE_NUMPY
+    if isinstance(plain, list) or not plain.size:
+        return [orjson.dumps(row, option=option) for row in plain]
+    closing, opening = b"]" * (plain.ndim - 1), b"[" * (plain.ndim - 1)
+    text = orjson.dumps(plain, option=option)[1:-1]
+    return text.replace(closing + b"," + opening, closing + b"\n" + opening).split(b"\n")
 
 
 def plain_array(value: Any) -> Any:
-    """An array that orjson can write: contiguous, of a native number type."""
-    if value.dtype.kind in "OUS":
-        return value.tolist()
+    """What orjson can write: a contiguous array of a native number type; a list or one value."""
     if value.dtype.kind == "f" and value.dtype.itemsize not in (4, 8):
         value = value.astype(np.float32)
-    return np.ascontiguousarray(value)
+    if value.dtype.kind in "OUS" or not value.ndim:
+        return value.tolist()
+    # onnxruntime's int64 is C's "long long", whose scalars orjson does not know.
+    return np.ascontiguousarray(value).view(value.dtype.str)
 
 
 def best_labels(outputs: Feed, manifest: Manifest) -> list[str] | None:

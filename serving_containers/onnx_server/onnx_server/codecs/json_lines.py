@@ -6,7 +6,7 @@ import orjson
 
 from onnx_server.codecs import json_body
 from onnx_server.codecs._decoded import Decoded, Feed
-from onnx_server.errors import BadRequest
+from onnx_server.errors import BadRequest, NotAcceptable
 from onnx_server.manifest import Manifest
 from onnx_server.preprocess import Preprocessor
 
@@ -38,6 +38,6 @@ def decode(
 
 def encode(outputs: Feed, form: str, manifest: Manifest) -> bytes:
     """One line a row."""
-    rows = json_body.rows({n: json_body.plain_array(a) for n, a in outputs.items()})
-    option = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_APPEND_NEWLINE
-    return b"".join(orjson.dumps(row, option=option) for row in rows)
+    if not json_body.has_rows(outputs):
+        raise NotAcceptable("JSON Lines need an output with a row for each row; ask for JSON.")
+    return b"".join(row + b"\n" for row in json_body.rows(outputs))

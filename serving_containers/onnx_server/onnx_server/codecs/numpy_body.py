@@ -72,6 +72,17 @@ def encode(outputs: Feed, form: str, manifest: Manifest) -> bytes:
     """A ``.npy`` file of the one output."""
     if len(outputs) != 1:
         raise NotAcceptable("A .npy file carries one output; ask for application/x-npz.")
+    return file(next(iter(outputs.values())))
+
+
+def file(values: Any) -> bytes:
+    """A ``.npy`` file of an array.
+
+    Raises:
+        NotAcceptable: it holds texts, which numpy can only pickle.
+    """
+    if values.dtype.kind == "O":
+        raise NotAcceptable("Texts do not fit into a .npy file; ask for JSON.")
     stream = io.BytesIO()
-    np.save(stream, next(iter(outputs.values())), allow_pickle=False)
+    np.save(stream, values, allow_pickle=False)
     return stream.getvalue()

@@ -14,6 +14,7 @@ there. The feature ``values`` is the one input; other features are inputs by nam
 
 from __future__ import annotations
 
+import math
 import struct
 from collections.abc import Iterator
 from typing import Any
@@ -105,11 +106,9 @@ def _values(tensor: memoryview, kind: int) -> Array:
     joined = np.concatenate(values) if values else np.empty(0, dtype)
     if not shape:
         return joined
-    size = 1
-    for axis in shape:
-        size *= axis
-    if size != joined.size or 0 in shape or len(shape) > _decoded.MAX_AXES:
-        raise BadRequest(f"A tensor of {joined.size} values says shape {shown(shape)}.")
+    # The number of axes first: a product of millions of them has no end.
+    if len(shape) > _decoded.MAX_AXES or 0 in shape or math.prod(shape) != joined.size:
+        raise BadRequest(f"A tensor of {joined.size} values says shape {shown(shape[:9])}.")
     return joined.reshape(shape)
 
 

@@ -19,7 +19,7 @@ from onnx_server.checks import shown
 from onnx_server.codecs import _decoded, json_body
 from onnx_server.codecs._decoded import Decoded, Feed
 from onnx_server.errors import BadRequest
-from onnx_server.exchange import Headers
+from onnx_server.exchange import Headers, whole
 from onnx_server.manifest import Manifest, Tensor
 from onnx_server.preprocess import Preprocessor
 
@@ -61,9 +61,10 @@ def decode_v2(
     if length is None:
         value, binary = json_body.loads(body), memoryview(b"")
     else:
-        if not length.isdecimal() or int(length) > len(body):
+        size = whole(length)
+        if size is None or size > len(body):
             raise BadRequest("Inference-Header-Content-Length is wrong.", field=LENGTH)
-        value, binary = json_body.loads(body[: int(length)]), memoryview(body)[int(length) :]
+        value, binary = json_body.loads(body[:size]), memoryview(body)[size:]
     if not isinstance(value, dict) or not isinstance(value.get("inputs"), list):
         raise BadRequest("The request must be an object with a list 'inputs'.", field="inputs")
     return decode_tensors(value["inputs"], binary, manifest, preprocessor), _asked(value)
