@@ -34,7 +34,10 @@ rm -rf onnxruntime/capi/libonnxruntime.so.* onnxruntime/transformers onnxruntime
 # Pillow's parts for formats that the server does not read.
 rm -f PIL/_avif.* PIL/_webp.* PIL/_imagingft.* PIL/_imagingtk.* PIL/_imagingcms.*
 find . -depth -type d -name tests -exec rm -rf {} +
-find . -type f \( -name '*.pyi' -o -name '*.a' -o -name '_simd*.so' -o -name '_*tests*.so' \) -delete
+# Symbols for debuggers, of which these are mostly made.
+strip --strip-unneeded uvloop/*.so tokenizers/*.so
+find . -type f \( -name '*.pyi' -o -name '*.pyx' -o -name '*.pxd' -o -name '*.a' \
+    -o -name '_simd*.so' -o -name '_*tests*.so' \) -delete
 
 # Shared libraries: what the programs and modules link to, and nothing that only went with the rest.
 linked=$(mktemp)

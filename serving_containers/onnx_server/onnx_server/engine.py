@@ -54,7 +54,8 @@ class Work:
 class Line:
     """The queue of one model.
 
-    ``inside`` requests wait or run; ``peak`` is the most of late. ``closed`` once the model is being unloaded: nothing more may be asked of it.
+    ``inside`` requests wait or run; ``peak`` is the most of late. ``closed`` once the model is
+    being unloaded: nothing more may be asked of it.
     """
 
     name: str
