@@ -65,3 +65,20 @@ def test_unnamed_axes_are_free(serve, tmp_path):
     status, body = server.json("POST", "/invocations", {"inputs": inputs})
     assert status == 200
     assert np.array_equal(body["outputs"]["y"], [[11, 22, 33]])
+
+
+def test_a_cuda_provider_that_does_not_start_is_refused_and_not_replaced(bare, monkeypatch):
+    import onnxruntime
+    from onnx_server.errors import InvalidModel
+    from onnx_server.manifest import read_manifest
+    from onnx_server.model import load
+
+    if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
+        pytest.skip("this onnxruntime has CUDA")
+    with pytest.raises(InvalidModel, match="no CUDA provider"):
+        load(read_manifest(bare), threads=1, device="cuda", max_batch=1)
+    # As onnxruntime-gpu on a machine without a GPU: it has the provider, and goes on without it.
+    names = ["CUDAExecutionProvider", "CPUExecutionProvider"]
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: names)
+    with pytest.warns(UserWarning), pytest.raises(InvalidModel, match="does not start here"):
+        load(read_manifest(bare), threads=1, device="cuda", max_batch=1)

@@ -21,6 +21,8 @@ Feed = dict[str, np.ndarray]
 TOLERANCE = 1e-5
 """Largest difference between a row computed alone and in a batch, relative to the largest value."""
 
+CUDA = "CUDAExecutionProvider"
+
 MISFIT = re.compile(
     r"out of (data )?bounds|out of range|mismatch|broadcast|dimension|shape\b", re.IGNORECASE
 )
@@ -201,15 +203,23 @@ def _session(manifest: Manifest, threads: int, device: str) -> ort.InferenceSess
     # An arena keeps what it once took: without it, unloading and large requests give memory back.
     options.enable_cpu_mem_arena = False
     options.log_severity_level = 4
+    ort.set_default_logger_severity(4)  # what is not a session's it would print as plain text
     wanted = ["CPUExecutionProvider"]
     if device == "cuda":
-        if "CUDAExecutionProvider" not in ort.get_available_providers():
+        if CUDA not in ort.get_available_providers():
             raise InvalidModel("device is cuda, but this onnxruntime has no CUDA provider.")
-        wanted.insert(0, "CUDAExecutionProvider")
+        wanted.insert(0, CUDA)
     try:
-        return ort.InferenceSession(str(manifest.model_path), options, providers=wanted)
+        session = ort.InferenceSession(str(manifest.model_path), options, providers=wanted)
     except Exception as error:  # onnxruntime's errors share no base class
         raise InvalidModel(f"The model does not load: {_reason(error)}") from error
+    # onnxruntime goes on without a provider whose libraries or GPU are missing.
+    if device == "cuda" and CUDA not in session.get_providers():
+        raise InvalidModel(
+            "device is cuda, but onnxruntime's CUDA provider does not start here: there is no GPU, "
+            f"or the CUDA and cuDNN that onnxruntime-gpu {ort.__version__} needs are missing."
+        )
+    return session
 
 
 def share_threads(threads: int) -> None:
