@@ -80,5 +80,8 @@ def test_a_cuda_provider_that_does_not_start_is_refused_and_not_replaced(bare, m
     # As onnxruntime-gpu on a machine without a GPU: it has the provider, and goes on without it.
     names = ["CUDAExecutionProvider", "CPUExecutionProvider"]
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: names)
-    with pytest.warns(UserWarning), pytest.raises(InvalidModel, match="does not start here"):
+    with (
+        pytest.warns(UserWarning, match="CUDA"),
+        pytest.raises(InvalidModel, match="does not start here"),
+    ):
         load(read_manifest(bare), threads=1, device="cuda", max_batch=1)

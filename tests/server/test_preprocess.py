@@ -148,6 +148,16 @@ class TestImage:
         with pytest.raises(TooLarge):
             make_preprocessor(image(tmp_path, resize=2_000))([strip])
 
+    def test_many_images_may_not_have_more_pixels_together_than_can_be_unpacked(
+        self, tmp_path, monkeypatch
+    ):
+        sample = png(np.zeros((8, 8), np.uint8))
+        monkeypatch.setattr("onnx_server.preprocess.image.MAX_ALL_PIXELS", 150)
+        read = make_preprocessor(image(tmp_path))
+        assert len(read([sample] * 2)["image"]) == 2
+        with pytest.raises(TooLarge, match="150 pixels together"):
+            read([sample] * 3)
+
     def test_too_small_an_image_says_both_sizes(self, tmp_path):
         with pytest.raises(BadRequest, match=r"3 × 3 .* 4 × 4"):
             make_preprocessor(image(tmp_path))([png(np.zeros((3, 3), np.uint8))])

@@ -79,8 +79,9 @@ def read_manifest(folder: Path) -> Manifest:
         raw = json.loads(path.read_bytes())
     except FileNotFoundError:
         return _bare(*sorted(folder.glob("*.onnx")))
-    except (OSError, ValueError) as error:
-        raise InvalidModel(f"{MANIFEST} cannot be read: {error}.") from None
+    except (OSError, ValueError, RecursionError) as error:
+        why = getattr(error, "strerror", None) or error  # without the path, which is not told
+        raise InvalidModel(f"{MANIFEST} cannot be read: {why}.") from None
     try:
         manifest = _parse(raw, folder)
     except (KeyError, TypeError, ValueError, AttributeError) as error:

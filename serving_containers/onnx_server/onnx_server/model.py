@@ -68,10 +68,14 @@ class Model:
         self._output_names = [tensor.name for tensor in manifest.outputs]
         self._max_batch = max_batch
         self._curves: dict[Any, BatchCurve] = {}
+        self.batches = False
         self.batches, self.why_not = self._warm_up()
 
     def run(self, feed: Feed) -> Feed:
-        """Outputs by name for a checked feed; models of a fixed batch size run part by part.
+        """Outputs by name for a checked feed.
+
+        Models of a fixed batch size run part by part, and so do more rows than may be batched: a
+        request of 100 kB can hold so many texts that running them at once takes gigabytes.
 
         Raises:
             BadRequest: the signature allows the feed, but the graph cannot take its values or size,
@@ -80,9 +84,10 @@ class Model:
         """
         first = next(iter(feed.values()))
         rows = first.shape[0] if first.ndim else 1
-        if self.fixed_rows is None or rows == self.fixed_rows:
+        size = self.fixed_rows or (self._max_batch if self.batches else rows)
+        if rows == size or (rows < size and not self.fixed_rows):
             return self._run(feed)
-        parts = [self._run(part) for part in _parts(feed, rows, self.fixed_rows)]
+        parts = [self._run(part) for part in _parts(feed, rows, size, fill=bool(self.fixed_rows))]
         return {
             name: np.concatenate([part[name] for part in parts])[:rows]
             for name in self._output_names
@@ -212,7 +217,8 @@ def _session(manifest: Manifest, threads: int, device: str) -> ort.InferenceSess
     try:
         session = ort.InferenceSession(str(manifest.model_path), options, providers=wanted)
     except Exception as error:  # onnxruntime's errors share no base class
-        raise InvalidModel(f"The model does not load: {_reason(error)}") from error
+        reason = _reason(error).replace(f"{manifest.folder}/", "")  # where it lies is not told
+        raise InvalidModel(f"The model does not load: {reason}") from error
     # onnxruntime goes on without a provider whose libraries or GPU are missing.
     if device == "cuda" and CUDA not in session.get_providers():
         raise InvalidModel(
@@ -250,13 +256,13 @@ def _fixed_rows(inputs: Sequence[Tensor]) -> int | None:
     return sizes[0] if sizes and len(sizes) == len(inputs) else None
 
 
-def _parts(feed: Feed, rows: int, size: int) -> list[Feed]:
-    """Parts of exactly ``size`` rows; the last is filled up with copies of its last row."""
+def _parts(feed: Feed, rows: int, size: int, *, fill: bool) -> list[Feed]:
+    """Parts of ``size`` rows; the last may be filled up with copies of its last row."""
     parts = []
     for start in range(0, rows, size):
         part = {name: array[start : start + size] for name, array in feed.items()}
         short = size - min(size, rows - start)
-        if short:
+        if fill and short:
             part = {n: np.concatenate([a, np.repeat(a[-1:], short, 0)]) for n, a in part.items()}
         parts.append(part)
     return parts

@@ -7,10 +7,10 @@ the names of the loaded models, which a new worker loads again.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
-import sys
 import time
 from types import FrameType
 
@@ -45,13 +45,12 @@ def supervise(settings: Settings) -> int:
         if state.stopping():  # the signal came between the last wait and this fork
             os.kill(state.child, signal.SIGTERM)
         _, status = os.waitpid(state.child, 0)
+        state.child = 0
         code = os.waitstatus_to_exitcode(status)
         if state.stopping() or code == CANNOT_START:
             return max(code, 0)
         pause = min(2 * pause + 0.1, LONGEST_PAUSE_S) if _short(started) else 0.0
-        line = f'{{"event":"worker_died","level":"error","code":{code},"again_in_s":{pause:.1f}}}\n'
-        sys.stderr.write(line)
-        sys.stderr.flush()
+        _say(f'{{"event":"worker_died","level":"error","code":{code},"again_in_s":{pause:.1f}}}\n')
         time.sleep(pause)
     return 0
 
@@ -71,7 +70,8 @@ class _State:
         """Pass the signal on; waitpid goes on waiting."""
         self._stopping = True
         if self.child:
-            os.kill(self.child, signal.SIGTERM)
+            with contextlib.suppress(ProcessLookupError):  # it has just died
+                os.kill(self.child, signal.SIGTERM)
 
 
 def _short(started: float) -> bool:
@@ -94,12 +94,17 @@ def _fork(settings: Settings, listener: socket.socket, memory: int) -> int:
             settings, listener.fileno(), lambda content: _replace(memory, content), known
         )
     except BaseException as error:
-        sys.stderr.write(f'{{"event":"worker_failed","error":"{type(error).__name__}"}}\n')
+        _say(f'{{"event":"worker_failed","level":"error","error":"{type(error).__name__}"}}\n')
         if os.environ.get("ONNX_SERVER_LOG_LEVEL") == "debug":
             raise
     finally:
-        sys.stderr.flush()
         os._exit(code)
+
+
+def _say(line: str) -> None:
+    """A line of the log; a full disk or a pipe without a reader stops nothing."""
+    with contextlib.suppress(OSError):
+        os.write(2, line.encode())
 
 
 def _replace(memory: int, content: bytes) -> None:

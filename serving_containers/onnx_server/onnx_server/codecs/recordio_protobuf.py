@@ -32,20 +32,22 @@ MEDIA = ("application/x-recordio-protobuf",)
 
 MAGIC = 0xCED7230A
 LENGTH_BITS = (1 << 29) - 1  # the three bits above say whether a record goes on in the next frame
+MAX_FEATURES, MAX_FIELDS = 256, 65_536
 VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
 DTYPES: dict[int, np.dtype[Any]] = {2: np.dtype("<f4"), 3: np.dtype("<f8"), 7: np.dtype("<i4")}
 
 
 def decode(body: bytes, manifest: Manifest, preprocessor: Preprocessor | None) -> Decoded:
     """Each record is a row, flattened row-major where the input has several axes."""
-    rows = [_features(record) for record in _records(memoryview(body))]
+    rows = []
+    for record in _records(memoryview(body)):
+        row = _features(record)
+        if len(manifest.inputs) == 1 and list(row) == ["values"]:
+            row = {manifest.inputs[0].name: row["values"]}
+        check_names(row, manifest.inputs)
+        rows.append(row)
     if not rows:
         raise BadRequest("The body holds no record.")
-    if len(manifest.inputs) == 1:
-        name = manifest.inputs[0].name
-        rows = [{name: row["values"]} if list(row) == ["values"] else row for row in rows]
-    for row in rows:
-        check_names(row, manifest.inputs)
     feed = {t.name: _stacked([row[t.name] for row in rows], t) for t in manifest.inputs}
     return _decoded.from_arrays(feed, "rows")
 
@@ -75,7 +77,12 @@ def _features(record: memoryview) -> dict[str, Array]:
         key, value = parts.get(1, memoryview(b"")), parts.get(2)
         if not isinstance(key, memoryview) or not isinstance(value, memoryview):
             raise BadRequest("A feature of a record is malformed.")
-        features[_decoded.utf8(bytes(key))] = _tensor(value)
+        name = _decoded.utf8(bytes(key))
+        if name in features:
+            raise BadRequest(f"A record has '{shown(name)}' twice.", field=shown(name))
+        features[name] = _tensor(value)
+        if len(features) > MAX_FEATURES:
+            raise BadRequest(f"A record has more than {MAX_FEATURES} features.")
     return features
 
 
@@ -89,26 +96,27 @@ def _tensor(value: memoryview) -> Array:
 
 def _values(tensor: memoryview, kind: int) -> Array:
     dtype = DTYPES[kind]
-    values: list[Array] = []
+    values: list[memoryview | bytes] = []
     shape: list[int] = []
     for number, part in _fields(tensor):
-        if number == 1 and dtype.kind == "f":
-            content = bytes(part) if isinstance(part, memoryview) else part
-            if not isinstance(content, bytes) or len(content) % dtype.itemsize:
-                raise BadRequest("The values of a tensor are cut off.")
-            values.append(np.frombuffer(content, dtype))
-        elif number == 1:
-            values.append(np.array([_signed(v) for v in _varints(part)], dtype))
+        if number == 1:
+            values.append(_packed(part, dtype))
         elif number == 2:
             raise BadRequest("Sparse tensors (with keys) are not read.")
         elif number == 3:
-            shape += _varints(part)
-    joined = np.concatenate(values) if values else np.empty(0, dtype)
+            shape += _varints(_packed(part, None)).tolist()
+        # Before their product, which has no end for millions of axes.
+        if len(shape) > _decoded.MAX_AXES:
+            raise BadRequest("A tensor has too many axes.")
+    content = b"".join(values)
+    if dtype.kind == "f":
+        joined = np.frombuffer(content, dtype)
+    else:  # negative numbers are written in 64 bits of two's complement
+        joined = _varints(content).astype(np.uint32).view(dtype)
     if not shape:
         return joined
-    # The number of axes first: a product of millions of them has no end.
-    if len(shape) > _decoded.MAX_AXES or 0 in shape or math.prod(shape) != joined.size:
-        raise BadRequest(f"A tensor of {joined.size} values says shape {shown(shape[:9])}.")
+    if 0 in shape or math.prod(shape) != joined.size:
+        raise BadRequest(f"A tensor of {joined.size} values says shape {shown(shape)}.")
     return joined.reshape(shape)
 
 
@@ -126,8 +134,11 @@ def _stacked(rows: list[Array], tensor: Tensor) -> Array:
 
 def _fields(message: memoryview) -> Iterator[tuple[int, memoryview | bytes | int]]:
     """Number and content of each field: a view, the bytes of a fixed number, or a varint."""
-    at = 0
+    at = count = 0
     while at < len(message):
+        count += 1
+        if count > MAX_FIELDS:
+            raise BadRequest("A record has too many fields; values must be packed.")
         tag, at = _varint(message, at)
         number, wire = tag >> 3, tag & 7
         if wire == VARINT:
@@ -160,20 +171,41 @@ def _varint(message: memoryview, at: int) -> tuple[int, int]:
     raise BadRequest("A record is malformed: a number is cut off.")
 
 
-def _varints(part: memoryview | bytes | int) -> list[int]:
-    if isinstance(part, int):
-        return [part]
+def _packed(part: memoryview | bytes | int, dtype: np.dtype[Any] | None) -> memoryview | bytes:
+    """The bytes of packed values, or of one that stands alone; varints where there is no dtype."""
+    if dtype is not None and dtype.kind == "f":
+        if isinstance(part, int) or len(part) % dtype.itemsize:
+            raise BadRequest("The values of a tensor are cut off.")
+        return part
     if isinstance(part, bytes):
         raise BadRequest("A record is malformed: a number of the wrong kind.")
-    found: list[int] = []
-    at = 0
-    while at < len(part):
-        value, at = _varint(part, at)
-        found.append(value)
-    return found
+    if isinstance(part, int):
+        return _written(part)
+    if len(part) and part[-1] >= 0x80:
+        raise BadRequest("A record is malformed: a number is cut off.")
+    return part
 
 
-def _signed(value: int) -> int:
-    """An int32 as protobuf writes it: negative numbers in 64 bits of two's complement."""
-    value &= (1 << 32) - 1
-    return value - (1 << 32) if value >> 31 else value
+def _written(value: int) -> bytes:
+    """A varint as it came."""
+    out = bytearray()
+    while value > 0x7F:
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    return bytes([*out, value])
+
+
+def _varints(content: memoryview | bytes) -> Array:
+    """All numbers at once, as there may be millions; the last is whole."""
+    data = np.frombuffer(content, np.uint8)
+    last = np.flatnonzero(data < 0x80)
+    lengths = np.diff(last, prepend=-1)
+    if lengths.max(initial=0) > 10:
+        raise BadRequest("A record is malformed: a number is cut off.")
+    first = last - lengths + 1
+    values = np.zeros(len(last), np.uint64)
+    for index in range(lengths.max(initial=0)):
+        there = lengths > index
+        bits = (data[first[there] + index] & 0x7F).astype(np.uint64)
+        values[there] |= bits << np.uint64(7 * index)
+    return values

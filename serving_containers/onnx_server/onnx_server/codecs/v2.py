@@ -42,6 +42,14 @@ class Asked:
     binary: bool = False
 
 
+@dataclass(slots=True)
+class Elements:
+    """A tensor of BYTES: texts from JSON, bytes from the binary part."""
+
+    values: list[Any]
+    shape: list[int]
+
+
 def tensor_metadata(tensor: Tensor) -> dict[str, Any]:
     """Name, datatype and shape of a tensor; a dynamic axis is -1."""
     shape = [-1 if isinstance(d, str) else d for d in tensor.shape]
@@ -82,18 +90,30 @@ def decode_tensors(
         feed[name] = values
     if len(binary):
         raise BadRequest(f"{len(binary)} bytes follow the last binary tensor.")
-    if len(feed) == 1 and isinstance(samples := next(iter(feed.values())), list):
-        if preprocessor is None:
-            raise BadRequest("The model does not read BYTES.", field=shown(next(iter(feed))))
-        return _decoded.from_samples(_samples(samples, preprocessor), "inputs", preprocessor)
-    wrong = next((name for name, values in feed.items() if isinstance(values, list)), None)
-    if wrong is not None:
-        raise BadRequest("BYTES must be the only input.", field=shown(wrong))
+    if preprocessor is not None and len(feed) == 1:
+        only = next(iter(feed.values()))
+        if isinstance(only, Elements):
+            return _decoded.from_samples(_samples(only, preprocessor), "inputs", preprocessor)
+    for name, values in feed.items():
+        if isinstance(values, Elements):
+            feed[name] = _texts(values, name, manifest, preprocessor)
     return _decoded.from_arrays(feed, "inputs")
 
 
+def _texts(
+    values: Elements, name: str, manifest: Manifest, preprocessor: Preprocessor | None
+) -> Any:
+    """BYTES as they are, for a model that has an input of texts."""
+    if preprocessor is not None:
+        raise BadRequest("BYTES must be the only input.", field=shown(name))
+    if not any(t.name == name and t.dtype.kind in "OUS" for t in manifest.inputs):
+        raise BadRequest("The model does not read BYTES.", field=shown(name))
+    texts = [v if isinstance(v, str) else _decoded.utf8(v) for v in values.values]
+    return np.array(texts, object).reshape(values.shape)
+
+
 def _tensor(item: Any, binary: memoryview) -> tuple[str, Any, memoryview]:
-    """Name, values (a list for BYTES, else an array) and what is left of the binary part."""
+    """Name, values (``Elements`` for BYTES, else an array) and what is left of the binary part."""
     if not isinstance(item, dict) or not isinstance(item.get("name"), str):
         raise BadRequest("An input must be an object with a name.", field="inputs")
     name, shape, datatype = item["name"], item.get("shape"), item.get("datatype")
@@ -121,7 +141,7 @@ def _from_json(data: Any, shape: list[int], datatype: str, where: str) -> Any:
     if datatype == "BYTES":
         if len(data) != math.prod(shape) or not all(isinstance(text, str) for text in data):
             raise BadRequest("'data' must be texts, as many as 'shape' says.", field=where)
-        return data
+        return Elements(data, shape)
     values = _decoded.array(data, Tensor(where, DTYPES[datatype], tuple(shape)))
     if values.size != math.prod(shape):
         raise BadRequest(f"'data' has {values.size} values, 'shape' says {math.prod(shape)}.",
@@ -131,7 +151,7 @@ def _from_json(data: Any, shape: list[int], datatype: str, where: str) -> Any:
 
 def _from_binary(data: memoryview, shape: list[int], datatype: str, where: str) -> Any:
     if datatype == "BYTES":
-        return _elements(data, math.prod(shape), where)
+        return Elements(_elements(data, math.prod(shape), where), shape)
     dtype = DTYPES[datatype]
     if math.prod(shape) * dtype.itemsize != len(data):
         raise BadRequest(f"'shape' wants {math.prod(shape) * dtype.itemsize} bytes, "
@@ -154,10 +174,10 @@ def _elements(data: memoryview, count: int, where: str) -> list[bytes]:
     return found
 
 
-def _samples(values: list[Any], preprocessor: Preprocessor) -> list[Any]:
+def _samples(elements: Elements, preprocessor: Preprocessor) -> list[Any]:
     if preprocessor.kind == "text":
-        return [v if isinstance(v, str) else _decoded.utf8(v) for v in values]
-    return [v.encode() if isinstance(v, str) else v for v in values]
+        return [v if isinstance(v, str) else _decoded.utf8(v) for v in elements.values]
+    return [v.encode() if isinstance(v, str) else v for v in elements.values]
 
 
 def _asked(value: dict[str, Any]) -> Asked:

@@ -14,6 +14,7 @@ from onnx_server.manifest import Manifest
 
 FORMATS = ("PNG", "JPEG")
 MAX_PIXELS = 50_000_000  # of one image, as sent and as resized: some 150 MB in RGB
+MAX_ALL_PIXELS = 500_000_000  # of all images of a request: some seconds of unpacking
 
 
 class ImagePreprocessor:
@@ -43,13 +44,24 @@ class ImagePreprocessor:
 
     def __call__(self, samples: Sequence[Any]) -> Feed:
         """Float32 pixels ``[samples, channels, height, width]``."""
-        pixels = np.stack([self._pixels(sample) for sample in samples]).astype(np.float32)
+        left = MAX_ALL_PIXELS
+        crops = []
+        for sample in samples:
+            crop, size = self._pixels(sample)
+            crops.append(crop)
+            left -= size
+            if left < 0:
+                raise TooLarge(
+                    f"The images of a request may have {MAX_ALL_PIXELS:,} pixels together."
+                )
+        pixels = np.stack(crops).astype(np.float32)
         batch = ((pixels - self._mean) / self._std).transpose(0, 3, 1, 2)
         return {self._input: np.ascontiguousarray(batch)}
 
-    def _pixels(self, sample: object) -> Array:
-        """``uint8`` pixels ``[height, width, channels]`` of the crop."""
+    def _pixels(self, sample: object) -> tuple[Array, int]:
+        """``uint8`` pixels ``[height, width, channels]`` of the crop, and how many were read."""
         image = self._opened(sample)
+        read = image.width * image.height
         if self._resize is not None:
             image = self._resized(image, self._resize)
         height, width = self._height, self._width
@@ -60,7 +72,7 @@ class ImagePreprocessor:
             )
         top, left = round((image.height - height) / 2), round((image.width - width) / 2)
         image = image.crop((left, top, left + width, top + height))
-        return np.asarray(image, np.uint8).reshape(height, width, len(self._channels))
+        return np.asarray(image, np.uint8).reshape(height, width, len(self._channels)), read
 
     def _opened(self, sample: object) -> Any:
         if not isinstance(sample, bytes):
