@@ -1,7 +1,7 @@
 """The folder is the registry: a module in a plug-in folder is found by being there.
 
-A module whose name starts with an underscore is a helper, not a plug-in. Entry points of the group
-of the same name (``workbench.steps``, ``workbench.tasks``) add those of other packages.
+A module or class whose name starts with an underscore is a helper, not a plug-in. Entry points of
+the group of the same name (``workbench.steps``, ``workbench.tasks``) add those of other packages.
 """
 
 from __future__ import annotations
@@ -51,6 +51,7 @@ def plugins(package: str, base: type[Plugin]) -> dict[str, type[Any]]:
         for module in modules
         for item in vars(module).values()
         if isinstance(item, type) and issubclass(item, base) and item.__module__ == module.__name__
+        if not item.__name__.startswith("_")
     }
     for entry in entry_points(group=package):
         item = entry.load()

@@ -12,7 +12,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from workbench.cli import catalog, profiling, recipes, running, serving, verifying
+from workbench.cli import catalog, costing, profiling, recipes, running, serving, verifying
 from workbench.errors import ExitCode, WorkbenchError
 
 app = typer.Typer(
@@ -50,6 +50,7 @@ running.add(app)
 profiling.add(app)
 serving.add(app)
 verifying.add(app)
+costing.add(app)
 app.add_typer(recipes.app, name="recipes")
 app.add_typer(catalog.models, name="models")
 app.add_typer(catalog.steps, name="steps")

@@ -1,0 +1,122 @@
+"""``workbench cost``: every hosting option for every variant, ranked, and why others are not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from workbench.cli.output import console, print_json
+from workbench.errors import ExitCode, InputError
+
+EXAMPLES = (
+    "workbench cost runs/minilm-int8 --requests 2M",
+    "workbench cost runs/minilm-int8 --traffic traffic.yaml --region eu-west-1",
+    "workbench cost profile.yaml --requests 20M --top 3",
+    "workbench cost runs/minilm-int8 --requests 2M --explain serverless",
+    "workbench cost runs/minilm-int8 --traffic traffic.yaml --prices ours.yaml --json",
+)
+HOURS = (720, 730, 744)
+
+
+def add(app: typer.Typer) -> None:
+    """Add this module's commands."""
+    app.command(epilog="\n\n".join(("Examples:", *EXAMPLES)))(cost)
+
+
+def cost(
+    measured: Annotated[
+        Path, typer.Argument(help="A run directory, or a profile as YAML or JSON.", metavar="RUN")
+    ],
+    traffic: Annotated[
+        Path | None, typer.Option("--traffic", help="The traffic's YAML file.")
+    ] = None,
+    requests: Annotated[
+        str | None,
+        typer.Option("--requests", help="Constant traffic instead: 2M (a month), or 20/s."),
+    ] = None,
+    region: Annotated[str, typer.Option(help="Region of the prices.")] = "us-east-1",
+    variant: Annotated[
+        list[str] | None, typer.Option("--variant", help="Only these variants; repeatable.")
+    ] = None,
+    option: Annotated[
+        list[str] | None, typer.Option("--option", help="Only these options; repeatable.")
+    ] = None,
+    portfolio: Annotated[
+        int, typer.Option(min=1, help="Models of this kind that share the traffic.")
+    ] = 1,
+    top: Annotated[int | None, typer.Option(min=1, help="The cheapest only, so many.")] = None,
+    sequence: Annotated[
+        int | None,
+        typer.Option(
+            help="Tokens of a request, one of the measured lengths.", show_default="longest"
+        ),
+    ] = None,
+    hours: Annotated[int, typer.Option(help="Hours of a month: 720, 730 or 744.")] = 730,
+    explain: Annotated[
+        str | None, typer.Option("--explain", help="The bill of one option, line by line.")
+    ] = None,
+    prices: Annotated[
+        Path | None, typer.Option("--prices", help="Prices of your own, which win.")
+    ] = None,
+    currency_note: Annotated[
+        str | None, typer.Option("--currency-note", help="A sentence to print below.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
+) -> int:
+    """What hosting will cost: all options for each variant, before and after."""
+    from workbench.cost.catalog import Catalog
+    from workbench.cost.planner import plan
+    from workbench.cost.profile import profiles_of
+    from workbench.cost.traffic import Traffic, parse_requests, read_traffic
+    from workbench.report.costs import plan_csv
+
+    if (traffic is None) == (requests is None):
+        raise InputError("Give either --traffic FILE or --requests N.")
+    if hours not in HOURS:
+        raise InputError(f"A month has no {hours} hours.", hint="Give 720, 730 or 744.")
+    if traffic:
+        load = read_traffic(traffic, hours=hours)
+    else:
+        load = Traffic(requests=parse_requests(requests or "", hours=hours))
+    profiles = profiles_of(measured)
+    if variant:
+        known = {profile.name: profile for profile in profiles}
+        if missing := [name for name in variant if name not in known]:
+            raise InputError(
+                f"There is no variant '{missing[0]}'.", hint=f"There is {', '.join(known)}."
+            )
+        profiles = [p for p in profiles if p.name in variant or p.baseline]
+    catalog = Catalog.standard()
+    if prices is not None:
+        catalog = catalog.overlay(prices)
+    chosen = [explain] if explain and not option else option
+    made = plan(
+        profiles, load, catalog, region=region, hours=hours, sequence=sequence,
+        portfolio=portfolio, chosen=chosen,
+        break_evens=explain is None,
+    )  # fmt: skip
+    if as_json:
+        print_json(made.model_dump(mode="json"))
+    elif as_csv:
+        typer.echo(plan_csv(made), nl=False)
+    else:
+        _print(made, explain, top, currency_note)
+    return int(ExitCode.OK)
+
+
+def _print(made, explain: str | None, top: int | None, note: str | None) -> None:  # type: ignore[no-untyped-def]
+    from workbench.report.costs import cost_grids, explanation, sentences
+    from workbench.report.terminal import print_grid
+
+    screen = console()
+    screen.print(f"{made.region}, a month of {made.hours} hours, USD; {made.traffic}")
+    for grid in explanation(made, explain) if explain else cost_grids(made, top):
+        print_grid(screen, grid)
+    if not explain:
+        for sentence in sentences(made):
+            screen.print(sentence)
+    if note:
+        screen.print(note)

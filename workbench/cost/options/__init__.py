@@ -1,0 +1,99 @@
+"""Hosting options: each file here is one way to host a model, found by being there.
+
+An option says where it could run (``places``), why it cannot (``reasons``), what it uses over a
+month (``capacity``) and what that costs (``bill``). ``bill`` knows nothing of the traffic: it
+prices units, so that a published calculation can be put through it.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterable, Mapping
+from decimal import Decimal
+from typing import TYPE_CHECKING, ClassVar
+
+from pydantic import Field
+
+from workbench.cost.money import Bill, Quantity
+from workbench.plugins import Plugin, plugins
+from workbench.records import Record
+
+if TYPE_CHECKING:
+    from workbench.cost.case import Case
+    from workbench.cost.catalog import Catalog
+
+
+class Place(Record):
+    """Where an option would run: an instance type, or a memory size of a serverless service."""
+
+    instance_type: str | None = None
+    memory_mb: int | None = None
+    vcpus: Decimal | None = None
+
+    def __str__(self) -> str:
+        if self.instance_type:
+            return self.instance_type
+        cpus = f"{self.vcpus.normalize():f} vCPU, " if self.vcpus else ""
+        return f"{cpus}{(self.memory_mb or 0) / 1024:g} GB"
+
+
+class Capacity(Record):
+    """What an option uses in a month, and how it answers.
+
+    Latencies in milliseconds, without the network. ``cold_share`` is the share of requests that
+    meet a cold start. ``assumptions`` are sentences that stand beside the result.
+    """
+
+    units: Mapping[str, Quantity]
+    instances: int | None = Field(None, description="At the peak.")
+    p50_ms: float
+    p99_ms: float
+    cold_share: float = 0.0
+    assumptions: tuple[str, ...] = ()
+
+
+class Option(Plugin):
+    """Base of all hosting options; the first line of the docstring is the title."""
+
+    name: ClassVar[str]
+    provider: ClassVar[str] = "aws"
+
+    @abstractmethod
+    def places(self, case: Case) -> Iterable[Place]:
+        """Where it could run at all in the case's region."""
+
+    @abstractmethod
+    def reasons(self, case: Case, place: Place) -> list[str]:
+        """Why it is not possible there; sentences with the limit and its value. Empty: possible."""
+
+    def floor(self, case: Case, place: Place) -> Decimal:
+        """A month there costs at least so much; the planner looks no further where that is more
+        than it has found already."""
+        return Decimal(0)
+
+    @abstractmethod
+    def capacity(self, case: Case, place: Place, speed: float) -> Capacity:
+        """What it uses in a month if the place is ``speed`` times the measured machine.
+
+        Raises:
+            NotPossibleError: no number of instances meets the objective.
+        """
+
+    @abstractmethod
+    def bill(
+        self, units: Mapping[str, Quantity], place: Place, catalog: Catalog, region: str
+    ) -> Bill:
+        """The lines that so many units cost.
+
+        Raises:
+            PriceMissingError: a price is not in the catalog.
+        """
+
+
+class NotPossibleError(Exception):
+    """An option cannot serve the case at any size; the message says why."""
+
+
+def options() -> dict[str, type[Option]]:
+    """All options by name."""
+    return plugins("workbench.cost.options", Option)

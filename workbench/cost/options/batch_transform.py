@@ -1,0 +1,108 @@
+"""Batch transform: a job every night for all that may wait, and no endpoint."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from typing import ClassVar
+
+from workbench.cost.case import Case
+from workbench.cost.catalog import Catalog
+from workbench.cost.catalog.autoscaling import START_REAL_TIME
+from workbench.cost.catalog.limits import limit
+from workbench.cost.money import Bill, Quantity, hours
+from workbench.cost.options import Capacity, NotPossibleError, Option, Place
+from workbench.cost.options._hosting import hosting_bill
+from workbench.cost.options._instances import cpu_types, memory_reasons, service
+from workbench.cost.options._limits import timeout_reasons
+from workbench.cost.options.real_time import payload_reasons
+from workbench.cost.traffic import Traffic
+from workbench.cost.transfer import lanes
+
+DAY_H = 24
+NIGHT_H = 8.0
+"""How long a night's job may take; a longer one gets more instances."""
+START_S = START_REAL_TIME.range.mid
+WORK, START = "instances", "start-up"
+ASSUMED = (
+    f"One job a night, of at most {NIGHT_H:.0f} hours; a start of {START_S / 60:.0f} minutes is "
+    f"taken to be billed ({START_REAL_TIME.range.low / 60:.0f} to "
+    f"{START_REAL_TIME.range.high / 60:.0f} minutes were seen of endpoints).",
+    "All cores of an instance work; reading and writing take no time beside that.",
+    "The answers lie in S3; neither S3 nor a table to look them up (DynamoDB) is priced, as the "
+    "catalog has no price of them.",
+    "The latencies are the wait for the night; a look-up in the table is not part of it.",
+)
+
+
+class BatchTransform(Option):
+    """Batch transform, a job every night; the answers are stored and looked up."""
+
+    name: ClassVar[str] = "batch-transform"
+
+    def places(self, case: Case) -> Iterable[Place]:
+        """All CPU types that take batch transform in the region."""
+        return cpu_types(case, "batch-transform")
+
+    def reasons(self, case: Case, place: Place) -> list[str]:
+        """All traffic must be able to wait; memory, payload, time-out."""
+        share = case.traffic.batchable
+        waits = [
+            f"Only {share:.0%} of the requests may wait for a nightly run ('batchable'); batch "
+            "transform answers none of the others."
+        ]
+        return [
+            *(waits if share < 1 else []),
+            *memory_reasons(case, place),
+            *payload_reasons(case, "batch_transform"),
+            *timeout_reasons(case, service(case, 1.0).p99_s, "batch_transform"),
+        ]
+
+    def capacity(self, case: Case, place: Place, speed: float) -> Capacity:
+        """Instance-hours of a night's work and of the start, for all nights."""
+        assert place.instance_type is not None
+        each = lanes(case.catalog.instance(place.instance_type))
+        per_day = _per_day(case.traffic, case.hours)
+        seconds = _seconds(case, speed) / each
+        most = int(limit("batch_transform", "instance_count_quota").value)
+        room = NIGHT_H * 3600 - START_S
+        count, work, start, longest = 1, 0.0, 0.0, 0.0
+        for requests in per_day:
+            needed = max(1, math.ceil(requests * seconds / room))
+            count = max(count, needed)
+            work += requests * seconds
+            start += needed * START_S * (1 - math.exp(-requests)) * case.portfolio
+            longest = max(longest, START_S + requests * seconds / needed)
+        if count > most:
+            raise NotPossibleError(
+                f"{count} instances are needed to end within {NIGHT_H:.0f} hours; the quota is "
+                f"{most}."
+            )
+        return Capacity(
+            units={WORK: hours(work / 3600), START: hours(start / 3600)},
+            instances=count,
+            p50_ms=(DAY_H / 2 * 3600 + longest) * 1000,
+            p99_ms=(0.99 * DAY_H * 3600 + longest) * 1000,
+            assumptions=ASSUMED,
+        )
+
+    def bill(
+        self, units: Mapping[str, Quantity], place: Place, catalog: Catalog, region: str
+    ) -> Bill:
+        """Instance-hours of work and of start-up."""
+        return hosting_bill(units, (WORK, START), place, catalog, region, "batch-transform")
+
+
+def _seconds(case: Case, speed: float) -> float:
+    """Seconds of one core for an inference, at the batch and threads that do the most."""
+    points = case.profile.points(case.sequence)
+    return min(p.mean_ms * p.threads / p.batch for p in points) / 1000 / speed
+
+
+@lru_cache(maxsize=256)
+def _per_day(traffic: Traffic, length: int) -> tuple[float, ...]:
+    """Requests of each day of the month; the last one may be short."""
+    arrivals = traffic.per_minute(length)
+    day = DAY_H * 60
+    return tuple(float(arrivals[at : at + day].sum()) for at in range(0, len(arrivals), day))

@@ -1,0 +1,63 @@
+"""Containers on Azure Container Instances."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import ClassVar
+
+from workbench.cost.case import Case
+from workbench.cost.catalog import Catalog
+from workbench.cost.money import Bill, Line, Quantity, gb_seconds
+from workbench.cost.options import Capacity, Option, Place
+from workbench.cost.options._priced import price_reasons
+from workbench.cost.options._tasks import memory_reasons, sizes, tasks
+from workbench.cost.options.cloud_run import vcpu_seconds
+
+SIZES_MB = {"1": (1024, 2048, 4096), "2": (2048, 4096, 8192), "4": (4096, 8192, 16384)}
+ITEMS = ("vcpu", "memory")
+
+
+class ContainerInstances(Option):
+    """Containers on Azure Container Instances, as many as the busiest minute needs."""
+
+    name: ClassVar[str] = "container-instances"
+    provider: ClassVar[str] = "azure"
+
+    def places(self, case: Case) -> Iterable[Place]:
+        """Sizes of a container."""
+        return sizes(SIZES_MB)
+
+    def reasons(self, case: Case, place: Place) -> list[str]:
+        """A price; memory, of all models of the portfolio."""
+        missing = price_reasons(case, "azure", "container-instances", ITEMS)
+        return missing or memory_reasons(case, place, case.portfolio)
+
+    def capacity(self, case: Case, place: Place, speed: float) -> Capacity:
+        """Containers of the peak, all month."""
+        found = tasks(case, place, speed, case.peak_rps)
+        seconds = found.instances * case.hours * 3600
+        return Capacity(
+            units={
+                "vcpu": vcpu_seconds(place, seconds),
+                "memory": gb_seconds(place.memory_mb or 0, seconds),
+            },
+            instances=found.instances,
+            p50_ms=found.p50_ms,
+            p99_ms=found.p99_ms,
+            assumptions=("Load balancing between the containers is not priced.",),
+        )
+
+    def bill(
+        self, units: Mapping[str, Quantity], place: Place, catalog: Catalog, region: str
+    ) -> Bill:
+        """vCPU-seconds and GB-seconds."""
+        return Bill(
+            lines=tuple(
+                Line(
+                    item=name,
+                    quantity=quantity,
+                    price=catalog.item("azure", "container-instances", name, region),
+                )
+                for name, quantity in units.items()
+            )
+        )

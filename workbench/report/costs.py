@@ -1,0 +1,159 @@
+"""A cost plan as grids, as CSV, and as one sentence. Money is rounded here and nowhere else."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Iterator
+from decimal import ROUND_HALF_UP, Decimal
+
+from workbench.cost.plan import Estimate, Plan, VariantPlan
+from workbench.report.grids import Grid
+
+COLUMNS = ("option", "where", "instances", "p99 ms", "USD a month", "range", "per 1,000", "per 1 M")
+
+
+def cost_grids(plan: Plan, top: int | None = None) -> Iterator[Grid]:
+    """A grid for each variant, and one of what is not possible."""
+    for variant in plan.variants:
+        shown = variant.estimates[:top]
+        title = f"{variant.variant}{' (baseline)' if variant.baseline else ''}"
+        rows = tuple(_row(plan, estimate) for estimate in shown)
+        notes = [f"* predicted: {why}" for why in _bases(shown)]
+        if len(variant.estimates) > len(shown):
+            notes.append(f"{len(variant.estimates) - len(shown)} dearer options are left out.")
+        yield Grid(title, COLUMNS, rows, tuple(notes))
+    if refused := _refused(plan):
+        yield Grid("Not possible", ("option", "why"), refused)
+
+
+def explanation(plan: Plan, option: str) -> Iterator[Grid]:
+    """The lines of one option's bill for each variant, with the source of each price."""
+    columns = ("line", "quantity", "price, USD", "USD", "source", "as of")
+    for variant in plan.variants:
+        for found in variant.estimates:
+            if found.option == option:
+                rows = tuple(
+                    (
+                        line.item,
+                        str(line.quantity),
+                        f"{line.price.usd.normalize():f} / {line.price.per}",
+                        money(line.usd, 4),
+                        line.price.source,
+                        line.price.as_of,
+                    )
+                    for line in found.bill.lines
+                )
+                total = ("total", "", "", money(found.bill.usd, 4), "", "")
+                title = f"{variant.variant}: {found.title} on {found.place}"
+                notes = (found.basis, *found.capacity.assumptions)
+                yield Grid(title, columns, (*rows, total), notes)
+        for refused in variant.refusals:
+            if refused.option == option:
+                title = f"{variant.variant}: {refused.title} is not possible"
+                yield Grid(title, ("reason",), tuple((reason,) for reason in refused.reasons), ())
+
+
+def sentences(plan: Plan) -> Iterator[str]:
+    """The recommendation, with its reason, and the break-evens."""
+    possible = [v for v in plan.variants if v.best]
+    if not possible:
+        yield "No option is possible for any variant; the reasons stand above."
+        return
+    cheapest = min(possible, key=_best_usd)
+    best = cheapest.best
+    assert best is not None
+    yield (
+        f"Cheapest: {cheapest.variant}, {best.option} on {best.place}, "
+        f"{money(best.usd.mid)} USD a month ({money(best.usd.low)}–{money(best.usd.high)}), "
+        f"p99 {best.p99_ms.mid:.0f} ms."
+    )
+    for variant in possible:
+        if (sentence := _saving(plan, variant)) is not None:
+            yield sentence
+    for point in plan.break_evens:
+        yield (
+            f"{point.variant}: best below {point.requests:,.0f} requests a month is "
+            f"{point.before}, above it {point.after}."
+        )
+
+
+def plan_csv(plan: Plan) -> str:
+    """All estimates, a row each; amounts unrounded."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(
+        ("variant", "option", "place", "instances", "p99_ms", "usd_low", "usd_mid", "usd_high")
+    )
+    for found in _all(plan):
+        writer.writerow(
+            (
+                found.variant,
+                found.option,
+                found.place,
+                found.capacity.instances or "",
+                f"{found.p99_ms.mid:.3f}",
+                *(f"{usd:f}" for usd in (found.usd.low, found.usd.mid, found.usd.high)),
+            )
+        )
+    return text.getvalue()
+
+
+def money(usd: Decimal, places: int = 2) -> str:
+    """Rounded half up, with thousands separated; very small amounts keep two significant digits."""
+    if usd and abs(usd) < Decimal(1).scaleb(-places):
+        return f"{usd:.2g}"
+    return f"{usd.quantize(Decimal(1).scaleb(-places), ROUND_HALF_UP):,f}"
+
+
+def _row(plan: Plan, found: Estimate) -> tuple[str, ...]:
+    thousand = found.per_thousand(plan.requests)
+    return (
+        found.option,
+        f"{found.place}{'' if found.measured else ' *'}",
+        str(found.capacity.instances or "–"),
+        f"{found.p99_ms.mid:.0f}",
+        money(found.usd.mid),
+        f"{money(found.usd.low)}–{money(found.usd.high)}",
+        money(thousand, 4),
+        money(thousand * 1000),
+    )
+
+
+def _bases(shown: Iterable[Estimate]) -> dict[str, None]:
+    """What the predictions rest on, each once; the sources stand in --json."""
+    return dict.fromkeys(e.basis.partition(": ")[0] for e in shown if not e.measured)
+
+
+def _refused(plan: Plan) -> tuple[tuple[str, str], ...]:
+    """Each refused option with its reason, once where all variants share it."""
+    by_reason: dict[tuple[str, str], list[str]] = {}
+    for variant in plan.variants:
+        for refusal in variant.refusals:
+            by_reason.setdefault((refusal.option, refusal.reasons[-1]), []).append(variant.variant)
+    return tuple(
+        (option, why if len(names) == len(plan.variants) else f"{', '.join(names)}: {why}")
+        for (option, why), names in by_reason.items()
+    )
+
+
+def _saving(plan: Plan, variant: VariantPlan) -> str | None:
+    saved, theirs = plan.saving(variant), plan.baseline.best
+    if variant.baseline or saved is None or theirs is None or variant.best is None:
+        return None
+    share = saved / theirs.usd.mid if theirs.usd.mid else Decimal(0)
+    verb = "saves" if saved >= 0 else "costs"
+    return (
+        f"{variant.variant} {verb} {money(abs(saved))} USD a month ({abs(share):.0%}) against "
+        f"{plan.baseline.variant}, each on its best option ({variant.best.option} on "
+        f"{variant.best.place}, {theirs.option} on {theirs.place})."
+    )
+
+
+def _best_usd(variant: VariantPlan) -> Decimal:
+    assert variant.best is not None
+    return variant.best.usd.mid
+
+
+def _all(plan: Plan) -> Iterable[Estimate]:
+    return (found for variant in plan.variants for found in variant.estimates)
