@@ -75,21 +75,25 @@ def _variant(case: Case, kinds: Sequence[Option]) -> VariantPlan:
     return VariantPlan(
         variant=case.profile.name,
         baseline=case.profile.baseline,
-        estimates=tuple(sorted(possible, key=lambda e: (e.usd.mid, e.option))),
+        estimates=tuple(sorted(possible, key=_rank)),
         refusals=tuple(result for result in results if isinstance(result, Refusal)),
     )
 
 
-def cheapest(case: Case, option: Option) -> Estimate | Refusal:
-    """The option on its cheapest place, or why it is possible on none."""
+def cheapest(case: Case, option: Option, bound: Decimal | None = None) -> Estimate | Refusal:
+    """The option on its cheapest place, or why it is possible on none.
+
+    With a ``bound`` places that cost more are not looked at: then a refusal may only say that.
+    """
     best: Estimate | None = None
     reasons: dict[str, None] = {}
     for place in option.places(case):
-        if best is not None and option.floor(case, place) > best.usd.mid:
+        most = bound if best is None else best.usd.mid
+        if most is not None and option.floor(case, place) > most:
             continue
         found = estimate(case, option, place)
         if isinstance(found, Estimate):
-            if best is None or (found.usd.mid, str(place)) < (best.usd.mid, str(best.place)):
+            if best is None or _rank(found) < _rank(best):
                 best = found
         else:
             reasons |= dict.fromkeys(found)
@@ -98,6 +102,12 @@ def cheapest(case: Case, option: Option) -> Estimate | Refusal:
     why = tuple(reasons)[-3:] or (f"No place in {case.region} offers it.",)
     title = option.title()
     return Refusal(variant=case.profile.name, option=option.name, title=title, reasons=why)
+
+
+def _rank(found: Estimate) -> tuple[Decimal, float, int, str]:
+    """By cost; at equal cost by latency, then the real-time endpoint, as the simplest, first."""
+    simplest = 0 if found.option == "real-time" else 1
+    return found.usd.mid, found.p99_ms.mid, simplest, f"{found.option} {found.place}"
 
 
 def estimate(case: Case, option: Option, place: Place) -> Estimate | list[str]:
@@ -157,7 +167,10 @@ def _break_evens(case: Case, kinds: Sequence[Option]) -> list[BreakEven]:
     for high in VOLUMES[1:]:
         after = _winner(case, kinds, high)
         if after != before:
-            at = _narrowed(case, kinds, low, high, before)
+            two = [kind for kind in kinds if kind.name in (before, after)]
+            at = _narrowed(case, two, low, high, before)
+            if _winner(case, kinds, at / (1 + 2 * PRECISION)) != before:
+                at = _narrowed(case, kinds, low, high, before)  # a third one lies between the two
             found.append(
                 BreakEven(variant=case.profile.name, requests=at, before=before, after=after)
             )
@@ -177,10 +190,10 @@ def _narrowed(case: Case, kinds: Sequence[Option], low: float, high: float, befo
 
 def _winner(case: Case, kinds: Sequence[Option], requests: float) -> str:
     scaled = replace(case, traffic=case.traffic.scaled(requests))
-    best: tuple[Decimal, str] | None = None
-    for kind in kinds:
-        result = cheapest(scaled, kind)
+    best: Estimate | None = None
+    # What is paid by use first: it bounds what is worth looking at of the rest.
+    for kind in sorted(kinds, key=lambda k: type(k).floor is not Option.floor):
+        result = cheapest(scaled, kind, best.usd.mid if best else None)
         if isinstance(result, Estimate):
-            offer = (result.usd.mid, result.option)
-            best = min(best, offer) if best else offer
-    return best[1] if best else "nothing"
+            best = min(best, result, key=_rank) if best else result
+    return best.option if best else "nothing"

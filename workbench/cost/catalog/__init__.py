@@ -114,7 +114,7 @@ class Catalog:
             return found
         if self._reason(key) is None:
             for depth, what in enumerate(("provider", "service", "item")):
-                names = {k[depth] for k in self.prices if k[:depth] == key[:depth]}
+                names = self._by_prefix.get(tuple(key[:depth]), {}).get("next", set())
                 if key[depth] not in names:
                     of = f" of {' '.join(key[:depth])}" if depth else ""
                     raise PriceMissingError(
@@ -173,8 +173,19 @@ class Catalog:
 
     def _regions(self, *prefix: str) -> list[str]:
         """Regions of the keys that begin so."""
-        size = len(prefix)
-        return sorted({k.region for k in self.prices if k[:size] == prefix and k.region != ANY})
+        return sorted(self._by_prefix.get(prefix, {}).get("region", ()))
+
+    @cached_property
+    def _by_prefix(self) -> dict[tuple[str, ...], dict[str, set[str]]]:
+        """By the beginnings of all keys: the regions, and the names that come next (``next``)."""
+        found: dict[tuple[str, ...], dict[str, set[str]]] = {}
+        for key in self.prices:
+            for depth in range(len(key)):
+                entry = found.setdefault(tuple(key[:depth]), {"region": set(), "next": set()})
+                entry["next"].add(key[depth])
+                if key.region != ANY:
+                    entry["region"].add(key.region)
+        return found
 
     def _missing(self, key: Key) -> PriceMissingError:
         """The error of a price whose name is right: where it is known, or why it is not."""

@@ -27,7 +27,7 @@ def real_time_reasons(case: Case, place: Place) -> list[str]:
     return [
         *memory_reasons(case, place),
         *payload_reasons(case, "real_time"),
-        *timeout_reasons(case, service(case, 1.0).p99_s, "real_time"),
+        *timeout_reasons(service(case, 1.0).p99_s, "real_time"),
     ]
 
 

@@ -7,7 +7,7 @@ from workbench.cost.catalog.limits import limit
 from workbench.cost.options import NotPossibleError
 
 
-def timeout_reasons(case: Case, p99_s: float, mode: str, name: str = "timeout_s") -> list[str]:
+def timeout_reasons(p99_s: float, mode: str, name: str = "timeout_s") -> list[str]:
     """Why an inference takes too long for a mode, if it does."""
     most = limit(mode, name)
     if most.value is None or p99_s <= float(most.value):

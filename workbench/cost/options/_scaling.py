@@ -99,18 +99,22 @@ def backlog_waits_s(traffic: Traffic, hours: int, least_rps: float) -> tuple[flo
     serving = np.maximum(unit.serving * traffic.requests / UTILISATION, least_rps)
     if not (rates > serving).any():
         return 0.0, 0.0
-    # Twice round the month, of which the second is taken: the first may begin with a queue.
-    grown = np.cumsum(np.tile((rates - serving) * 60, 2))
-    queue = (grown - np.minimum.accumulate(np.minimum(grown, 0.0)))[len(rates) :]
-    waits = queue > 0
-    wait, weights = (queue / serving)[waits], rates[waits]
+    # Three times round the month, of which the second is taken: no queue is cut off.
+    came = np.cumsum(np.tile(rates * 60, 3))
+    grown = came - np.cumsum(np.tile(serving * 60, 3))
+    queue = grown - np.minimum.accumulate(np.minimum(grown, 0.0))
+    # A request is begun when as many were served as had come with it.
+    at = np.arange(len(came), dtype=float)
+    wait = (np.interp(came, came - queue, at) - at)[len(rates) : 2 * len(rates)] * 60
+    waits = queue[len(rates) : 2 * len(rates)] > 0
+    wait, weights = wait[waits], rates[waits]
     order = np.argsort(wait, kind="stable")
     covered = 1 - (weights.sum() - np.cumsum(weights[order])) / rates.sum()
 
     def quantile(share: float) -> float:
-        at = int(np.searchsorted(covered, share))
+        place = int(np.searchsorted(covered, share))
         none = 1 - weights.sum() / rates.sum() >= share
-        return 0.0 if none else float(wait[order[min(at, len(order) - 1)]])
+        return 0.0 if none else float(wait[order[min(place, len(order) - 1)]])
 
     return quantile(0.5), quantile(0.99)
 

@@ -47,9 +47,7 @@ class Asynchronous(Option):
         return [
             *memory_reasons(case, place),
             *payload_reasons(case, "asynchronous"),
-            *timeout_reasons(
-                case, service(case, 1.0).p99_s, "asynchronous", "invocation_timeout_s"
-            ),
+            *timeout_reasons(service(case, 1.0).p99_s, "asynchronous", "invocation_timeout_s"),
         ]
 
     def floor(self, case: Case, place: Place) -> Decimal:

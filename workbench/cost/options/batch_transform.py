@@ -56,7 +56,7 @@ class BatchTransform(Option):
             *(waits if share < 1 else []),
             *memory_reasons(case, place),
             *payload_reasons(case, "batch_transform"),
-            *timeout_reasons(case, service(case, 1.0).p99_s, "batch_transform"),
+            *timeout_reasons(service(case, 1.0).p99_s, "batch_transform"),
         ]
 
     def capacity(self, case: Case, place: Place, speed: float) -> Capacity:

@@ -10,7 +10,7 @@ from workbench.cost.case import Case
 from workbench.cost.catalog import Catalog
 from workbench.cost.catalog.limits import limit
 from workbench.cost.money import Bill, Line, Quantity, hours
-from workbench.cost.options import Capacity, Option, Place
+from workbench.cost.options import Capacity, NotPossibleError, Option, Place
 from workbench.cost.options._burst import check_burst
 from workbench.cost.options._instances import (
     cpu_types,
@@ -19,8 +19,10 @@ from workbench.cost.options._instances import (
     least_usd,
     memory_reasons,
     sagemaker_lines,
+    service,
     storage_units,
 )
+from workbench.cost.options._limits import timeout_reasons
 
 
 class RealTime(Option):
@@ -42,6 +44,8 @@ class RealTime(Option):
 
     def capacity(self, case: Case, place: Place, speed: float) -> Capacity:
         """Instances of the peak, all month; each model of a portfolio has its own endpoint."""
+        if slow := timeout_reasons(service(case, speed).p99_s, "real_time"):
+            raise NotPossibleError(slow[0])
         found = fleet(case, place, speed, case.peak_rps / case.portfolio)
         instances = found.instances * case.portfolio
         check_burst(case, place, speed, instances)

@@ -80,7 +80,7 @@ def serverless_reasons(case: Case, place: Place) -> list[str]:
     return [
         *memory_reasons(case, place),
         *payload_reasons(case, "serverless"),
-        *timeout_reasons(case, service(case, 1.0).p99_s, "serverless"),
+        *timeout_reasons(service(case, 1.0).p99_s, "serverless"),
         *_disk_reasons(case),
         *endpoint_reasons(case),
     ]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from typing import ClassVar
+from functools import lru_cache
+from typing import TYPE_CHECKING, ClassVar
 
 from workbench.cost.case import Case
 from workbench.cost.catalog import Catalog
@@ -23,6 +24,10 @@ from workbench.cost.options.serverless import (
     quota,
     serverless_reasons,
 )
+from workbench.cost.traffic import Traffic
+
+if TYPE_CHECKING:
+    import numpy as np
 
 UPTIME, WITHIN, BEYOND = "provisioned uptime", "provisioned duration", "duration"
 ITEMS = {
@@ -97,8 +102,7 @@ def _warm(case: Case, service_s: float, most: int) -> tuple[int, float]:
     """The fewest warm copies, and the share of requests that find them all busy (Erlang's loss)."""
     import numpy as np
 
-    rates, counts = np.unique(np.round(case.per_minute / 60, 9), return_counts=True)
-    weights = rates * counts / float((rates * counts).sum())
+    rates, weights = _rates(case.traffic, case.hours)
     blocked = np.ones_like(rates)
     share = 1.0
     for copies in range(1, most + 1):
@@ -108,3 +112,13 @@ def _warm(case: Case, service_s: float, most: int) -> tuple[int, float]:
         if share <= case.traffic.cold_start_share and math.isfinite(share):
             return copies, share
     return most, share
+
+
+@lru_cache(maxsize=64)
+def _rates(traffic: Traffic, hours: int) -> tuple[np.ndarray, np.ndarray]:
+    """Requests per second that occur in the month, and the share of the requests at each."""
+    import numpy as np
+
+    rates, counts = np.unique(np.round(traffic.per_minute(hours) / 60, 9), return_counts=True)
+    weights = rates * counts
+    return rates, weights / float(weights.sum())

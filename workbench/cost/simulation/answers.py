@@ -20,40 +20,21 @@ from typing import TYPE_CHECKING
 from workbench.cost.simulation.mixture import condensed, quantile_grid, weighted_quantiles
 from workbench.cost.simulation.queue import fifo
 from workbench.cost.simulation.regimes import service_quantiles, wait_quantiles
-from workbench.cost.simulation.samples import MINUTE_S, draw_arrivals, draw_services
+from workbench.cost.simulation.samples import draw_arrivals, draw_services
+from workbench.cost.simulation.segments import hard_ones, segments_of, with_lead
 
 if TYPE_CHECKING:
     import numpy as np
 
+    from workbench.cost.simulation.segments import Load, Segments
     from workbench.cost.simulation.steps import Steps
 
-BUSY = 0.9
-"""From this utilisation on a queue takes too long to become steady for the closed form."""
-SETTLE_S = 60.0
-"""Seconds before and after a busy time that are simulated with it."""
 FLUID_BUSY = 0.98
 """The noise around the fluid is that of a steady queue that is not busier than this."""
 PIECES, MOST_PIECES = 16, 40_000
 """Into how many pieces a fluid's segment is cut, and how many there are at most."""
 EVENTS = 1_000_000
 """Requests that are simulated one by one: about a second."""
-
-
-@dataclass(frozen=True)
-class Load:
-    """What comes, and how long it takes."""
-
-    per_minute: np.ndarray
-    """Expected requests: float64 ``[minutes]``."""
-    counts: np.ndarray
-    """Requests that came: int64 ``[minutes]``."""
-    service_s: float
-    scv: float
-
-    @property
-    def end_s(self) -> float:
-        """Length in seconds."""
-        return len(self.per_minute) * MINUTE_S
 
 
 @dataclass(frozen=True)
@@ -92,28 +73,6 @@ class Answered:
         return min(1.0, max(0.0, part / self.requests)) if self.requests else 0.0
 
 
-@dataclass(frozen=True)
-class _Segments:
-    """Times within a minute during which the lanes stay as they are."""
-
-    edges: np.ndarray
-    minutes: np.ndarray
-    rates: np.ndarray
-    lanes: np.ndarray
-    backlog: np.ndarray
-    """Fluid in line at each edge."""
-    lost: np.ndarray
-    """Fluid that leaves within each segment because it would wait too long."""
-
-    @property
-    def weights(self) -> np.ndarray:
-        """Expected requests of each."""
-        import numpy as np
-
-        weights: np.ndarray = self.rates * np.diff(self.edges)
-        return weights
-
-
 def answer(
     load: Load,
     lanes: Steps,
@@ -135,10 +94,10 @@ def answer(
     """
     import numpy as np
 
-    segments = _segments(load, lanes, patience_s, refused_at_zero)
+    segments = segments_of(load, lanes, patience_s, refused_at_zero)
     everything = load.counts.sum() <= events
-    hard = np.ones(len(segments.rates), bool) if everything else _hard(segments, load.service_s)
-    included = hard if everything else _with_lead(segments, hard)
+    hard = np.ones(len(segments.rates), bool) if everything else hard_ones(segments, load.service_s)
+    included = hard if everything else with_lead(segments, hard)
     weights = segments.weights
     calm = _calm(segments, ~hard & (segments.lanes > 0), load)
     if everything or weights[included].sum() <= events:
@@ -166,78 +125,7 @@ def answer(
     )
 
 
-def _segments(load: Load, lanes: Steps, patience_s: float, refused_at_zero: bool) -> _Segments:
-    import numpy as np
-
-    whole = np.arange(len(load.per_minute) + 1) * MINUTE_S
-    inside = lanes.times_s[(lanes.times_s > 0) & (lanes.times_s < load.end_s)]
-    edges = np.union1d(whole, inside)
-    minutes = (edges[:-1] // MINUTE_S).astype(np.int64)
-    rates, counts = load.per_minute[minutes] / MINUTE_S, lanes.at(edges[:-1])
-    lost = np.zeros(len(rates))
-    backlog = np.zeros(len(edges))
-    if (rates * load.service_s >= counts).any():
-        capacity = counts / load.service_s
-        most = _longest_line(edges[1:], counts, lanes, load, patience_s, refused_at_zero)
-        waiting = 0.0
-        for index, (rate, served, seconds, limit) in enumerate(
-            zip(
-                rates.tolist(), capacity.tolist(), np.diff(edges).tolist(), most.tolist(),
-                strict=True,
-            )
-        ):  # fmt: skip
-            waiting = max(0.0, waiting + (rate - served) * seconds)
-            if waiting > limit:
-                lost[index] = waiting - limit
-                waiting = limit
-            backlog[index + 1] = waiting
-    return _Segments(edges, minutes, rates, counts, backlog, lost)
-
-
-def _longest_line(
-    times_s: np.ndarray,
-    counts: np.ndarray,
-    lanes: Steps,
-    load: Load,
-    patience_s: float,
-    refused_at_zero: bool,
-) -> np.ndarray:
-    """What the lanes can serve within the patience, from some times on: more is dropped."""
-    import numpy as np
-
-    if math.isinf(patience_s):
-        most = np.full(len(times_s), math.inf)
-    else:
-        most = (lanes.until(times_s + patience_s) - lanes.until(times_s)) / load.service_s
-    return np.where((counts == 0) & refused_at_zero, 0.0, most)
-
-
-def _hard(segments: _Segments, service_s: float) -> np.ndarray:
-    """Which segments have no steady queue, and what follows them until it has settled."""
-    import numpy as np
-
-    busy = segments.rates * service_s >= BUSY * segments.lanes
-    waiting = (segments.backlog[:-1] > 0) | (segments.backlog[1:] > 0)
-    # Nothing comes and nothing is there: calm. All that comes is refused: that needs no events.
-    idle = (segments.lanes == 0) & ~waiting
-    hard = (busy & ~idle) | waiting
-    starts, ends = segments.edges[:-1], segments.edges[1:]
-    last = np.maximum.accumulate(np.where(hard, ends, -np.inf))
-    followed: np.ndarray = hard | ((starts < last + SETTLE_S) & ~idle)
-    return followed
-
-
-def _with_lead(segments: _Segments, hard: np.ndarray) -> np.ndarray:
-    """The hard segments and what precedes them, so that the line has its length by then."""
-    import numpy as np
-
-    starts, ends = segments.edges[:-1], segments.edges[1:]
-    following = np.minimum.accumulate(np.where(hard, starts, np.inf)[::-1])[::-1]
-    led: np.ndarray = hard | (ends > following - SETTLE_S)
-    return led
-
-
-def _calm(segments: _Segments, calm: np.ndarray, load: Load) -> Answered:
+def _calm(segments: Segments, calm: np.ndarray, load: Load) -> Answered:
     """The waits of steady queues: each regime's as a grid of quantiles."""
     import numpy as np
 
@@ -272,7 +160,7 @@ def _with_service(waits: list[Answered], load: Load) -> Answered:
 
 
 def _by_events(
-    segments: _Segments,
+    segments: Segments,
     hard: np.ndarray,
     included: np.ndarray,
     load: Load,
@@ -300,7 +188,7 @@ def _by_events(
     return Answered(answered, np.ones(len(answered)), dropped, 0.0, float(counted.sum()))
 
 
-def _fluid(segments: _Segments, hard: np.ndarray, load: Load, lanes: Steps) -> Answered:
+def _fluid(segments: Segments, hard: np.ndarray, load: Load, lanes: Steps) -> Answered:
     """Waits until the line is served, or of a steady queue where those are longer.
 
     The line changes within a segment, which is therefore taken in pieces.

@@ -14,12 +14,13 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from workbench.cost.simulation.answers import EVENTS, Answered, Load, answer
+from workbench.cost.simulation.answers import EVENTS, Answered, answer
 from workbench.cost.simulation.mixture import condensed
 from workbench.cost.simulation.queue import fifo
 from workbench.cost.simulation.results import MultiModelResult
 from workbench.cost.simulation.samples import MINUTE_S, draw_arrivals, draw_counts, draw_services
 from workbench.cost.simulation.scaling import TIMEOUT_S
+from workbench.cost.simulation.segments import Load
 from workbench.cost.simulation.steps import Steps
 
 if TYPE_CHECKING:

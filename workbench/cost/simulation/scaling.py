@@ -14,9 +14,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from workbench.cost.ranges import Range
-from workbench.cost.simulation.answers import EVENTS, Answered, Load, answer
+from workbench.cost.simulation.answers import EVENTS, Answered, answer
 from workbench.cost.simulation.results import ScalingResult
 from workbench.cost.simulation.samples import MINUTE_S, draw_counts
+from workbench.cost.simulation.segments import Load
 from workbench.cost.simulation.steps import Steps
 
 if TYPE_CHECKING:
@@ -166,9 +167,9 @@ def track_target(
         if minute in actions:
             least, most = actions[minute].least, actions[minute].most
         held = max(max(least, 1), min(most, fleet.current))
-        if held > fleet.current and not fleet.updating:
+        if not fleet.updating and held > fleet.current:
             fleet.grow(held, begin, begin + policy.launch(rng))
-        elif held < fleet.current:
+        elif not fleet.updating and held < fleet.current:
             fleet.shrink(held, begin)
         end = begin + MINUTE_S
         fleet.advance(end)

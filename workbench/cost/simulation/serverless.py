@@ -8,8 +8,9 @@ Two ways: event by event, or in closed form. There, level i is the environment t
 requests are in service. With Poisson arrivals the number in service has Erlang's distribution, so
 that level i is entered at a rate r = arrivals × P(i − 1), and it has gone cold with probability
 exp(−∫ r) over the last ``keep_alive_s``, as if entries were independent of one another. That is
-exact for the first level. The same entries come in clumps, which makes the closed form start fewer
-environments than the events do; the tests hold both within a fifth of each other.
+exact for the first level. Left out are that entries come in clumps and that a cold start holds its
+environment for longer; the tests hold cold starts within a fifth of the events', where few requests
+are throttled (where many are and keep being cold, a third was seen).
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from workbench.cost.ranges import Range, exactly
-from workbench.cost.simulation.answers import EVENTS, Load, answer
+from workbench.cost.simulation.answers import EVENTS, answer
 from workbench.cost.simulation.results import ZeroScalingResult
 from workbench.cost.simulation.samples import MINUTE_S, draw_counts
 from workbench.cost.simulation.scaling import (
@@ -29,6 +29,7 @@ from workbench.cost.simulation.scaling import (
     Track,
     scaling_fields,
 )
+from workbench.cost.simulation.segments import Load
 
 if TYPE_CHECKING:
     import random
