@@ -151,6 +151,16 @@ def test_json_and_csv_hold_every_estimate(profile_file):
     assert len(rows) == 3
 
 
+def test_the_volumes_from_a_thousand_to_a_hundred_million_stand_side_by_side(profile_file):
+    given_ = ("cost", str(profile_file), "--requests", "1M", "--option", "real-time", "--volumes")
+    done = workbench(*given_)
+    assert done.returncode == 0, done.stderr
+    assert "1 K" in done.stdout
+    assert "100 M" in done.stdout
+    plans = json.loads(workbench(*given_, "--json").stdout)
+    assert [p["requests"] for p in plans] == [10.0**power for power in range(3, 9)]
+
+
 @pytest.mark.parametrize(
     ("arguments", "word"),
     [

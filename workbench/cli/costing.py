@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from workbench.cli.output import console, print_json
 from workbench.errors import ExitCode, InputError
+
+if TYPE_CHECKING:
+    from workbench.cost.plan import Plan
 
 EXAMPLES = (
     "workbench cost runs/minilm-int8 --requests 2M",
@@ -18,6 +21,8 @@ EXAMPLES = (
     "workbench cost runs/minilm-int8 --traffic traffic.yaml --prices ours.yaml --json",
 )
 HOURS = (720, 730, 744)
+VOLUMES = range(3, 9)
+"""Powers of ten of the requests a month in ``--volumes``."""
 
 
 def add(app: typer.Typer) -> None:
@@ -57,6 +62,10 @@ def cost(
     explain: Annotated[
         str | None, typer.Option("--explain", help="The bill of one option, line by line.")
     ] = None,
+    volumes: Annotated[
+        bool,
+        typer.Option("--volumes", help="The same traffic at 1 K to 100 M requests a month."),
+    ] = False,
     prices: Annotated[
         Path | None, typer.Option("--prices", help="Prices of your own, which win.")
     ] = None,
@@ -93,6 +102,18 @@ def cost(
     if prices is not None:
         catalog = catalog.overlay(prices)
     chosen = [explain] if explain and not option else option
+    if volumes:
+        _print_volumes(
+            [
+                plan(
+                    profiles, load.scaled(10**power), catalog, region=region, hours=hours,
+                    sequence=sequence, portfolio=portfolio, chosen=chosen, break_evens=False,
+                )
+                for power in VOLUMES
+            ],
+            as_json=as_json,
+        )  # fmt: skip
+        return int(ExitCode.OK)
     made = plan(
         profiles, load, catalog, region=region, hours=hours, sequence=sequence,
         portfolio=portfolio, chosen=chosen,
@@ -107,7 +128,20 @@ def cost(
     return int(ExitCode.OK)
 
 
-def _print(made, explain: str | None, top: int | None, note: str | None) -> None:  # type: ignore[no-untyped-def]
+def _print_volumes(plans: list[Plan], *, as_json: bool) -> None:
+    from workbench.report.costs import volume_grids
+    from workbench.report.terminal import print_grid
+
+    if as_json:
+        print_json([made.model_dump(mode="json") for made in plans])
+        return
+    screen = console()
+    screen.print(f"{plans[0].region}, a month of {plans[0].hours} hours, USD")
+    for grid in volume_grids(plans):
+        print_grid(screen, grid)
+
+
+def _print(made: Plan, explain: str | None, top: int | None, note: str | None) -> None:
     from workbench.report.costs import cost_grids, explanation, sentences
     from workbench.report.terminal import print_grid
 

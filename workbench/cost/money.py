@@ -48,7 +48,8 @@ class Quantity(Record):
     unit: Unit
 
     def __str__(self) -> str:
-        return f"{self.amount:,.6g} {self.unit}"
+        shown = f"{self.amount:,.0f}" if self.amount >= 1000 else f"{self.amount:.4g}"
+        return f"{shown} {self.unit}"
 
 
 def hours(amount: int | float | str | Decimal) -> Quantity:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from decimal import ROUND_HALF_UP, Decimal
 
 from workbench.cost.plan import Estimate, Plan, VariantPlan
@@ -27,6 +27,31 @@ def cost_grids(plan: Plan, top: int | None = None) -> Iterator[Grid]:
         yield Grid("Not possible", ("option", "why"), refused)
 
 
+def volume_grids(plans: Sequence[Plan]) -> Iterator[Grid]:
+    """A grid for each variant: a month's cost of each option at each plan's volume."""
+    columns = ("option", *(short(plan.requests) for plan in plans))
+    for variant in plans[0].variants:
+        costs: dict[str, list[str]] = {}
+        for index, plan in enumerate(plans):
+            same = next(v for v in plan.variants if v.variant == variant.variant)
+            for found in same.estimates:
+                cells = costs.setdefault(found.option, ["–"] * len(plans))
+                star = "" if found is not same.best else " ←"
+                cells[index] = money(found.usd.mid) + star
+        rows = tuple((option, *cells) for option, cells in sorted(costs.items()))
+        title = f"{variant.variant}: USD a month by requests a month"
+        notes = ("← the cheapest; – not possible at that volume",)
+        yield Grid(title, columns, rows, notes)
+
+
+def short(requests: float) -> str:
+    """``2 M`` or ``500 K``."""
+    for size, letter in ((1e9, "G"), (1e6, "M"), (1e3, "K")):
+        if requests >= size:
+            return f"{requests / size:g} {letter}"
+    return f"{requests:g}"
+
+
 def explanation(plan: Plan, option: str) -> Iterator[Grid]:
     """The lines of one option's bill for each variant, with the source of each price."""
     columns = ("line", "quantity", "price, USD", "USD", "source", "as of")
@@ -45,12 +70,12 @@ def explanation(plan: Plan, option: str) -> Iterator[Grid]:
                     for line in found.bill.lines
                 )
                 total = ("total", "", "", money(found.bill.usd, 4), "", "")
-                title = f"{variant.variant}: {found.title} on {found.place}"
+                title = f"{variant.variant}: {found.title.rstrip('.')}; on {found.place}"
                 notes = (found.basis, *found.capacity.assumptions)
                 yield Grid(title, columns, (*rows, total), notes)
         for refused in variant.refusals:
             if refused.option == option:
-                title = f"{variant.variant}: {refused.title} is not possible"
+                title = f"{variant.variant}: {refused.option} is not possible"
                 yield Grid(title, ("reason",), tuple((reason,) for reason in refused.reasons), ())
 
 
