@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,6 +13,7 @@ from workbench.errors import ExitCode, InputError
 
 if TYPE_CHECKING:
     from workbench.cost.plan import Plan
+    from workbench.cost.savings_plan import SavingsPlan
 
 EXAMPLES = (
     "workbench cost runs/minilm-int8 --requests 2M",
@@ -66,6 +68,14 @@ def cost(
         bool,
         typer.Option("--volumes", help="The same traffic at 1 K to 100 M requests a month."),
     ] = False,
+    savings_plan: Annotated[
+        str | None,
+        typer.Option("--savings-plan", metavar="20%", help="Your Savings Plan's discount."),
+    ] = None,
+    commitment: Annotated[
+        float | None,
+        typer.Option(min=0.001, help="Its commitment, USD an hour: paid whether used or not."),
+    ] = None,
     prices: Annotated[
         Path | None, typer.Option("--prices", help="Prices of your own, which win.")
     ] = None,
@@ -101,24 +111,17 @@ def cost(
     catalog = Catalog.standard()
     if prices is not None:
         catalog = catalog.overlay(prices)
-    chosen = [explain] if explain and not option else option
-    if volumes:
-        _print_volumes(
-            [
-                plan(
-                    profiles, load.scaled(10**power), catalog, region=region, hours=hours,
-                    sequence=sequence, portfolio=portfolio, chosen=chosen, break_evens=False,
-                )
-                for power in VOLUMES
-            ],
-            as_json=as_json,
-        )  # fmt: skip
-        return int(ExitCode.OK)
-    made = plan(
-        profiles, load, catalog, region=region, hours=hours, sequence=sequence,
-        portfolio=portfolio, chosen=chosen,
-        break_evens=explain is None,
+    ask = partial(
+        plan, profiles, catalog=catalog, region=region, hours=hours, sequence=sequence,
+        portfolio=portfolio, savings_plan=_savings_plan(savings_plan, commitment),
+        chosen=[explain] if explain and not option else option,
     )  # fmt: skip
+    if volumes:
+        scaled = (load.scaled(10**power) for power in VOLUMES)
+        plans = [ask(traffic=one, break_evens=False) for one in scaled]
+        _print_volumes(plans, as_json=as_json)
+        return int(ExitCode.OK)
+    made = ask(traffic=load, break_evens=explain is None)
     if as_json:
         print_json(made.model_dump(mode="json"))
     elif as_csv:
@@ -126,6 +129,25 @@ def cost(
     else:
         _print(made, explain, top, currency_note)
     return int(ExitCode.OK)
+
+
+def _savings_plan(discount: str | None, commitment: float | None) -> SavingsPlan | None:
+    from workbench.cost.money import decimal
+    from workbench.cost.savings_plan import MOST, SavingsPlan
+    from workbench.cost.traffic import parse_share
+
+    if discount is None:
+        if commitment is not None:
+            raise InputError("--commitment needs --savings-plan, the discount that it gives.")
+        return None
+    share = decimal(parse_share(discount))
+    if not 0 < share <= MOST:
+        raise InputError(
+            f"A Savings Plan gives no {discount}.", hint=f"AWS: up to {MOST:.0%}, such as 20%."
+        )
+    return SavingsPlan(
+        discount=share, commitment=None if commitment is None else decimal(commitment)
+    )
 
 
 def _print_volumes(plans: list[Plan], *, as_json: bool) -> None:

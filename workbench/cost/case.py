@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from workbench.cost.catalog import Catalog
 from workbench.cost.profile import ServiceProfile
+from workbench.cost.savings_plan import SavingsPlan
 from workbench.cost.traffic import Traffic
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ class Case:
     hours: int = 730
     sequence: int | None = None
     """Tokens of a request, one of the lengths that were measured; none: the longest of them."""
+    savings_plan: SavingsPlan | None = None
     portfolio: int = 1
     """Models of the same kind that are hosted together; the traffic is that of all of them."""
 

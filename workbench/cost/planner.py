@@ -13,6 +13,7 @@ from workbench.cost.options import NotPossibleError, Option, Place, options
 from workbench.cost.plan import BreakEven, Estimate, Plan, Refusal, VariantPlan
 from workbench.cost.profile import ServiceProfile
 from workbench.cost.ranges import Range
+from workbench.cost.savings_plan import SavingsPlan
 from workbench.cost.traffic import Traffic
 from workbench.cost.transfer import Transfer, transfer
 from workbench.errors import InputError
@@ -33,6 +34,7 @@ def plan(
     hours: int = 730,
     sequence: int | None = None,
     portfolio: int = 1,
+    savings_plan: SavingsPlan | None = None,
     chosen: Iterable[str] | None = None,
     break_evens: bool = True,
 ) -> Plan:
@@ -43,7 +45,8 @@ def plan(
     """
     kinds = _chosen(chosen)
     cases = [
-        Case(profile, traffic, catalog, region, hours, sequence, portfolio) for profile in profiles
+        Case(profile, traffic, catalog, region, hours, sequence, savings_plan, portfolio)
+        for profile in profiles
     ]
     variants = tuple(_variant(case, kinds) for case in cases)
     found = tuple(b for case in cases for b in _break_evens(case, kinds)) if break_evens else ()
@@ -89,7 +92,7 @@ def cheapest(case: Case, option: Option, bound: Decimal | None = None) -> Estima
     reasons: dict[str, None] = {}
     for place in option.places(case):
         most = bound if best is None else best.usd.mid
-        if most is not None and option.floor(case, place) > most:
+        if most is not None and _least(case, option, place) > most:
             continue
         found = estimate(case, option, place)
         if isinstance(found, Estimate):
@@ -102,6 +105,11 @@ def cheapest(case: Case, option: Option, bound: Decimal | None = None) -> Estima
     why = tuple(reasons)[-3:] or (f"No place in {case.region} offers it.",)
     title = option.title()
     return Refusal(variant=case.profile.name, option=option.name, title=title, reasons=why)
+
+
+def _least(case: Case, option: Option, place: Place) -> Decimal:
+    least, paid = option.floor(case, place), case.savings_plan
+    return paid.least(least, covers=option.savings_plan) if paid else least
 
 
 def _rank(found: Estimate) -> tuple[Decimal, float, int, str]:
@@ -124,6 +132,8 @@ def estimate(case: Case, option: Option, place: Place) -> Estimate | list[str]:
         bills = [option.bill(c.units, place, case.catalog, case.region) for c in capacities]
     except (NotPossibleError, PriceMissingError) as error:
         return [str(error)]
+    if (paid := case.savings_plan) is not None:
+        bills = [paid.bill(bill, case.hours, covers=option.savings_plan) for bill in bills]
     totals = [bill.usd for bill in bills]
     middle = len(totals) // 2
     return Estimate(

@@ -57,6 +57,8 @@ class Option(Plugin):
 
     name: ClassVar[str]
     provider: ClassVar[str] = "aws"
+    savings_plan: ClassVar[bool] = False
+    """Whether its instance-hours are usage that a Machine Learning Savings Plan covers."""
 
     @abstractmethod
     def places(self, case: Case) -> Iterable[Place]:

@@ -37,6 +37,7 @@ class Asynchronous(Option):
     """Asynchronous endpoint that scales to zero; requests wait in a queue until it wakes."""
 
     name: ClassVar[str] = "asynchronous"
+    savings_plan: ClassVar[bool] = True
 
     def places(self, case: Case) -> Iterable[Place]:
         """All CPU types that take asynchronous endpoints in the region."""

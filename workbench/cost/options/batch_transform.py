@@ -40,6 +40,7 @@ class BatchTransform(Option):
     """Batch transform, a job every night; the answers are stored and looked up."""
 
     name: ClassVar[str] = "batch-transform"
+    savings_plan: ClassVar[bool] = True
 
     def places(self, case: Case) -> Iterable[Place]:
         """All CPU types that take batch transform in the region."""

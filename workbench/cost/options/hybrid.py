@@ -62,6 +62,7 @@ class Hybrid(Option):
     """Fixed base of instances with a serverless endpoint for the overflow."""
 
     name: ClassVar[str] = "hybrid"
+    savings_plan: ClassVar[bool] = True
 
     def places(self, case: Case) -> Iterable[Place]:
         """All hosted CPU types, each with the smallest memory size that holds the model."""

@@ -49,6 +49,7 @@ class InferenceComponents(Option):
     """Real-time endpoint of inference components that scales to zero."""
 
     name: ClassVar[str] = "inference-components"
+    savings_plan: ClassVar[bool] = True
 
     def places(self, case: Case) -> Iterable[Place]:
         """All CPU types that are hosted in the region."""

@@ -20,6 +20,7 @@ class MultiContainer(Option):
     """Multi-container endpoint, all containers loaded on each of the instances."""
 
     name: ClassVar[str] = "multi-container"
+    savings_plan: ClassVar[bool] = True
 
     def places(self, case: Case) -> Iterable[Place]:
         """All CPU types that are hosted in the region."""

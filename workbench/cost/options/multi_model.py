@@ -31,6 +31,7 @@ class MultiModel(Option):
     """Multi-model endpoint, with memory for all but the requests that may meet a cold load."""
 
     name: ClassVar[str] = "multi-model"
+    savings_plan: ClassVar[bool] = True
 
     def places(self, case: Case) -> Iterable[Place]:
         """All CPU types that take multi-model endpoints in the region."""

@@ -19,6 +19,7 @@ class Pipeline(Option):
     """Inference pipeline, the containers of one request in series."""
 
     name: ClassVar[str] = "pipeline"
+    savings_plan: ClassVar[bool] = True
 
     stages: int = 1
     """Containers that a request passes; 1: pre-processing is in the model's own container."""

@@ -29,6 +29,7 @@ class RealTime(Option):
     """Real-time endpoint, as many instances as the busiest minute needs."""
 
     name: ClassVar[str] = "real-time"
+    savings_plan: ClassVar[bool] = True
 
     def places(self, case: Case) -> Iterable[Place]:
         """All CPU types that are hosted in the region."""

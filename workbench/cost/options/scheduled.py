@@ -35,6 +35,7 @@ class Scheduled(Option):
     """Real-time endpoint with a timetable of the week for its instances."""
 
     name: ClassVar[str] = "scheduled"
+    savings_plan: ClassVar[bool] = True
 
     def places(self, case: Case) -> Iterable[Place]:
         """All CPU types that are hosted in the region."""

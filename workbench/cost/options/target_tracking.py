@@ -30,6 +30,7 @@ class TargetTracking(Option):
     """Real-time endpoint whose instances follow the rate."""
 
     name: ClassVar[str] = "target-tracking"
+    savings_plan: ClassVar[bool] = True
 
     def places(self, case: Case) -> Iterable[Place]:
         """All CPU types that are hosted in the region."""
