@@ -151,6 +151,14 @@ def test_json_and_csv_hold_every_estimate(profile_file):
     assert len(rows) == 3
 
 
+def test_options_and_prices_are_listed_with_their_sources():
+    assert "serverless" in workbench("options", "list").stdout
+    shown = workbench("prices", "show", "ml.c5.xlarge").stdout
+    assert "0.204" in shown
+    assert "AWS Price List" in shown
+    assert workbench("prices", "show", "ml.c5.xlargest").returncode == 2
+
+
 def test_the_volumes_from_a_thousand_to_a_hundred_million_stand_side_by_side(profile_file):
     given_ = ("cost", str(profile_file), "--requests", "1M", "--option", "real-time", "--volumes")
     done = workbench(*given_)

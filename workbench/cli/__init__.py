@@ -12,7 +12,16 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from workbench.cli import catalog, costing, profiling, recipes, running, serving, verifying
+from workbench.cli import (
+    catalog,
+    costing,
+    pricing,
+    profiling,
+    recipes,
+    running,
+    serving,
+    verifying,
+)
 from workbench.errors import ExitCode, WorkbenchError
 
 app = typer.Typer(
@@ -55,6 +64,8 @@ app.add_typer(recipes.app, name="recipes")
 app.add_typer(catalog.models, name="models")
 app.add_typer(catalog.steps, name="steps")
 app.add_typer(catalog.tasks, name="tasks")
+app.add_typer(pricing.options, name="options")
+app.add_typer(pricing.prices, name="prices")
 
 
 def main() -> NoReturn:
