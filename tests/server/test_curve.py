@@ -6,12 +6,28 @@ def _learn(curve: BatchCurve, seconds: dict[int, float]) -> None:
         curve.observe(rows, took)
 
 
-def test_an_unknown_curve_takes_all_that_wait():
-    assert BatchCurve(32).best(13) == 13
+def test_an_unknown_size_is_tried_once_the_half_of_it_is_known():
+    curve, sizes = BatchCurve(32), []
+    for _ in range(6):
+        sizes.append(curve.best(32))
+        curve.observe(sizes[-1], 1.0)  # a batch costs what one row costs
+    assert sizes == [1, 2, 4, 8, 16, 32]
+
+
+def test_a_model_that_loses_by_batches_never_runs_a_large_one():
+    curve = BatchCurve(32)
+    sizes = []
+    for _ in range(100):
+        sizes.append(curve.best(32))
+        curve.observe(sizes[-1], float(sizes[-1] ** 2))
+    assert max(sizes) == 2
+    assert sizes[2:] == [1] * 98
 
 
 def test_never_more_than_the_limit():
-    assert BatchCurve(8).best(100) == 8
+    curve = BatchCurve(8)
+    _learn(curve, {1: 1.0, 2: 1.1, 4: 1.2, 8: 1.3})
+    assert curve.best(100) == 8
 
 
 def test_where_batching_pays_all_that_wait_run_together():

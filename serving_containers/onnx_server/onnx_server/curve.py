@@ -25,7 +25,11 @@ class BatchCurve:
         self._decisions = 0
 
     def best(self, waiting: int) -> int:
-        """Rows to run now, of ``waiting``: as many as doubling the batch still pays for."""
+        """Rows to run now, of ``waiting``: as many as doubling the batch still pays for.
+
+        An unknown size is tried once the half of it is known, so that a model which loses by
+        batches is never far from its best.
+        """
         waiting = min(waiting, self._max)
         if waiting < 2:
             return 1
@@ -34,7 +38,10 @@ class BatchCurve:
         explore = self._decisions % EXPLORE == 0
         while size * 2 <= _bucket(waiting):
             now, double = costs.get(size), costs.get(size * 2)
-            if now is not None and double is not None and double > now * GAIN and not explore:
+            if now is None:
+                break
+            if double is None or double > now * GAIN:
+                size *= 2 if double is None or explore else 1
                 break
             size *= 2
         return waiting if size == _bucket(waiting) else size
