@@ -1,16 +1,19 @@
-/* Open-loop HTTP/1.1 load: request i is due at i / rate, whether or not earlier ones are answered.
+/* Open-loop HTTP/1.1 load: requests are due at random (a Poisson process of RATE requests per
+ * second), whether or not earlier ones are answered.
  *
- *   openloop HOST PORT RATE SECONDS CONNECTIONS REQUEST_FILE
+ *   openloop HOST PORT RATE SECONDS CONNECTIONS REQUEST_FILE SEED
  *
- * REQUEST_FILE holds the whole request, headers and body. The latency of a request counts from the
- * moment it was due, so a server that stalls is charged for every request that it kept waiting
- * (no coordinated omission). One JSON object on stdout: counts, and latencies in milliseconds.
- * A request that is not answered within 10 s after the end counts as lost, with the time so far.
+ * The same seed gives the same moments. REQUEST_FILE holds the whole request, headers and body. The
+ * latency of a request counts from the moment it was due, so a server that stalls is charged for
+ * every request that it kept waiting (no coordinated omission). One JSON object on stdout: counts,
+ * and latencies in milliseconds. A request that is not answered within 10 s after the last one was
+ * due counts as lost, with the time so far.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <math.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
@@ -86,13 +89,13 @@ static int ascending(const void *a, const void *b) {
 }
 
 int main(int argc, char **argv) {
-    if (argc != 7) {
-        fprintf(stderr, "usage: openloop HOST PORT RATE SECONDS CONNECTIONS REQUEST_FILE\n");
+    if (argc != 8) {
+        fprintf(stderr, "usage: openloop HOST PORT RATE SECONDS CONNECTIONS REQUEST_FILE SEED\n");
         return 2;
     }
     double rate = atof(argv[3]), seconds = atof(argv[4]);
     int connections = atoi(argv[5]);
-    long total = (long)(rate * seconds), due = 0, sent = 0, finished = 0;
+    long total = (long)(rate * seconds), sent = 0, finished = 0;
     long ok = 0, refused = 0, broken = 0;
     address.sin_family = AF_INET;
     address.sin_port = htons((unsigned short)atoi(argv[2]));
@@ -108,31 +111,34 @@ int main(int argc, char **argv) {
     struct connection *all = calloc((size_t)connections, sizeof *all);
     struct connection **idle = calloc((size_t)connections, sizeof *idle);
     double *latency = calloc((size_t)total, sizeof *latency);
-    if (!message || !all || !idle || !latency) die("memory");
+    double *due = calloc((size_t)total, sizeof *due); /* seconds after the start */
+    if (!message || !all || !idle || !latency || !due) die("memory");
+    srand48(atol(argv[7]));
+    for (long i = 0; i < total; i++)
+        due[i] = (i ? due[i - 1] : 0) - log(1 - drand48()) / rate;
     int idles = 0;
     for (int i = 0; i < connections; i++) {
         open_connection(&all[i]);
         idle[idles++] = &all[i];
     }
 
-    double start = now(), deadline = start + seconds + GRACE_S;
+    double start = now(), deadline = start + due[total - 1] + GRACE_S;
     struct epoll_event events[256];
     while (finished < total && now() < deadline) {
-        due = (long)((now() - start) * rate) + 1;
-        if (due > total) due = total;
-        while (sent < due && idles) {
+        double passed = now() - start;
+        while (sent < total && due[sent] <= passed && idles) {
             struct connection *c = idle[--idles];
             c->request = sent++;
             c->filled = 0;
             if (write(c->fd, message, message_size) != (ssize_t)message_size) {
                 broken++;
-                latency[finished++] = now() - (start + c->request / rate);
+                latency[finished++] = now() - (start + due[c->request]);
                 close(c->fd);
                 open_connection(c);
                 idle[idles++] = c;
             }
         }
-        double wait = sent < total && idles ? start + sent / rate - now() : 0.1;
+        double wait = sent < total && idles ? start + due[sent] - now() : 0.1;
         if (wait > 0.1) wait = 0.1;
         struct timespec pause = {0, wait > 0 ? (long)(wait * 1e9) : 0};
         int ready = epoll_pwait2(poller, events, 256, &pause, NULL);
@@ -147,7 +153,7 @@ int main(int argc, char **argv) {
                 if (c->request >= 0 && !(status = complete(c))) continue;
             }
             if (c->request >= 0) {
-                latency[finished++] = now() - (start + c->request / rate);
+                latency[finished++] = now() - (start + due[c->request]);
                 if (closed) broken++;
                 else if (status == 200) ok++;
                 else refused++;
@@ -163,8 +169,8 @@ int main(int argc, char **argv) {
     double end = now();
     long lost = total - finished;
     for (int i = 0; i < connections; i++)
-        if (all[i].request >= 0) latency[finished++] = end - (start + all[i].request / rate);
-    for (; sent < total; sent++) latency[finished++] = end - (start + sent / rate);
+        if (all[i].request >= 0) latency[finished++] = end - (start + due[all[i].request]);
+    for (; sent < total; sent++) latency[finished++] = end - (start + due[sent]);
     qsort(latency, (size_t)total, sizeof *latency, ascending);
     printf("{\"rate\": %g, \"requests\": %ld, \"ok\": %ld, \"refused\": %ld, \"broken\": %ld, "
            "\"lost\": %ld, \"p50_ms\": %.3f, \"p99_ms\": %.3f, \"max_ms\": %.3f}\n",

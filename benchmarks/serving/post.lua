@@ -1,10 +1,27 @@
--- wrk -s post.lua URL -- CONTENT_TYPE BODY_FILE: posts one body, then prints the figures as JSON.
+-- wrk -s post.lua URL -- CONTENT_TYPE BODY_FILE [PATHS_FILE]: posts one body, prints JSON figures.
+-- PATHS_FILE holds one path a line, asked in that order again and again; else the URL's is asked.
+local requests, at = {}, 0
+
 function init(args)
   local file = assert(io.open(args[2], "rb"))
   wrk.method = "POST"
   wrk.headers["Content-Type"] = args[1]
   wrk.body = file:read("*a")
   file:close()
+  if args[3] then
+    local made = {}
+    for path in io.lines(args[3]) do
+      made[path] = made[path] or wrk.format(nil, path)
+      requests[#requests + 1] = made[path]
+    end
+  else
+    requests[1] = wrk.format()
+  end
+end
+
+function request()
+  at = at % #requests + 1
+  return requests[at]
 end
 
 function done(summary, latency, requests)

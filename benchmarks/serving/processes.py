@@ -10,10 +10,12 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from peers.base import Launch
+from peers.base import ENVIRONMENTS, Launch
 
 TICK = os.sysconf("SC_CLK_TCK")
-STOP_S = 20.0
+STOP_S = 5.0
+BUSY = (0, 1, 2, 5, 6, 7)
+"""Columns of ``/proc/stat``: user, nice, system, irq, softirq, steal."""
 
 
 @dataclass
@@ -39,24 +41,18 @@ class Server:
 
     def cpu_s(self) -> float:
         """User and system time so far, of all living processes, in seconds (10 ms steps)."""
-        total = 0
-        for pid in self.processes():
-            if fields := _stat(pid):
-                total += int(fields[11]) + int(fields[12])
-        return total / TICK
+        return sum(map(cpu_s, self.processes()))
 
     def pss_bytes(self) -> int:
         """Proportional set size of all processes: shared pages are counted once."""
-        total = 0
-        for pid in self.processes():
-            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-                for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
-                    if line.startswith("Pss:"):
-                        total += int(line.split()[1]) * 1024
-        return total
+        return sum(rollup_bytes(pid, "Pss") for pid in self.processes())
+
+    def tail(self) -> str:
+        """The end of its log."""
+        return self.log.read_text(errors="replace")[-1500:]
 
     def stop(self) -> None:
-        """SIGTERM, and SIGKILL for what is left after 20 s."""
+        """SIGTERM, and SIGKILL for what is left after five seconds."""
         left = self.processes()
         self.process.terminate()
         end = time.monotonic() + STOP_S
@@ -65,21 +61,66 @@ class Server:
             time.sleep(0.05)
         for pid in left:
             if _alive(pid):
-                os.kill(pid, signal.SIGKILL)
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
         self.process.wait()
 
 
-def start(launch: Launch, log: Path) -> Server:
-    """Start it, its output in ``log``."""
+def start(launch: Launch, folder: Path) -> Server:
+    """Start it in ``folder``, its output in a file there.
+
+    It gets a clean environment, so that nothing of the caller's changes it, and keeps the bytecode
+    of sources that were not installed beside the environments, as if they were installed.
+    """
+    log = folder / "log"
+    environment = {
+        "PATH": os.environ["PATH"],
+        "HOME": str(folder),
+        "LANG": "C.UTF-8",
+        "PYTHONPYCACHEPREFIX": str(ENVIRONMENTS / "bytecode"),
+    }
     with log.open("wb") as output:
         process = subprocess.Popen(
             launch.command,
-            env={**os.environ, **launch.environment},
+            env={**environment, **launch.environment},
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
     return Server(process, log)
+
+
+def cpu_s(pid: int) -> float:
+    """User and system time of a process so far, in seconds; 0 once it has ended."""
+    fields = _stat(pid)
+    return (int(fields[11]) + int(fields[12])) / TICK if fields else 0.0
+
+
+def machine_cpu_s() -> float:
+    """CPU time of all processes of the machine so far, in seconds."""
+    columns = Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:]
+    return sum(int(columns[index]) for index in BUSY) / TICK
+
+
+def rollup_bytes(pid: int, name: str) -> int:
+    """One line of a process's ``smaps_rollup``, such as ``Pss``; 0 once it has ended."""
+    with contextlib.suppress(OSError):
+        for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+            if line.startswith(f"{name}:"):
+                return int(line.split()[1]) * 1024
+    return 0
+
+
+def wait_for_quiet(seconds: float, busy: float = 0.1) -> None:
+    """Wait until all processes together use less than ``busy`` CPUs; at most so many seconds."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        before = machine_cpu_s()
+        time.sleep(1.0)
+        if machine_cpu_s() - before < busy:
+            return
 
 
 def _all() -> list[int]:

@@ -1,70 +1,133 @@
-"""The figures of all rounds as a Markdown table: medians, and the least and most in brackets."""
+"""The figures of all rounds as Markdown: medians, and the least and most of the rounds.
+
+With five rounds the interval from least to most holds the true median with 94 % probability.
+Ratios are taken within each round, where both were measured close to each other.
+"""
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Callable
 from typing import Any
 
+import aims
+from intervals import shown
+from plan import FIGURES
+
+Record = dict[str, Any]
+Column = Callable[[Record], float | None]
 MEGABYTE = 1e6
-Figures = dict[str, Any]
-COLUMNS: dict[str, Callable[[Figures, Figures], float | None]] = {
-    "requests/s": lambda f, r: f["requests_per_s"],
-    "CPU ms/request": lambda f, r: f["cpu_ms_per_request"],
-    "p50 ms": lambda f, r: f["closed"]["p50_ms"],
-    "p99 ms": lambda f, r: f["closed"]["p99_ms"],
-    "p99 ms at 70 % of own": lambda f, r: f["open_own"]["p99_ms"],
-    "p99 ms at the stated rate": lambda f, r: f["open"]["p99_ms"] if "open" in f else None,
-    "ping max ms, overloaded": lambda f, r: f["overload"]["max_ms"],
-    "pings failed %": lambda f, r: f["overload"]["failed"] * 100 / max(1, f["overload"]["pings"]),
-    "cold start s": lambda f, r: f["cold_start_s"],
-    "idle MB above the model": lambda f, r: (f["idle_pss_bytes"] - r["model_bytes"]) / MEGABYTE,
+
+COLUMNS: dict[str, dict[str, Column]] = {
+    "cpu": {
+        "CPU ms/request": lambda f: f["cpu_ms_per_request"],
+        "requests/s": lambda f: f["requests_per_s"],
+        "p50 ms": lambda f: f["p50_ms"],
+        "p99 ms": lambda f: f["p99_ms"],
+        "others' CPUs": lambda f: f["others_cpus"],
+    },
+    "minilm": {
+        "requests/s": lambda f: f["requests_per_s"],
+        "CPU ms/request": lambda f: f.get("cpu_ms_per_request"),
+        "p50 ms": lambda f: f.get("p50_ms"),
+        "p99 ms": lambda f: f.get("p99_ms"),
+        "others' CPUs": lambda f: f.get("others_cpus"),
+    },
+    "tail": {
+        "p50 ms": lambda f: f["p50_ms"],
+        "p99 ms": lambda f: f["p99_ms"],
+        "max ms": lambda f: f["max_ms"],
+        "not answered with 200": lambda f: f["requests"] - f["ok"],
+    },
+    "cold": {"seconds": lambda f: f["cold_s"]},
+    "memory": {
+        "processes": lambda f: f.get("processes", 1),
+        "PSS MB before load": lambda f: f.get("fresh_bytes", f.get("after_bytes")) / MEGABYTE,
+        "PSS MB after load": lambda f: f.get("pss_bytes", f.get("after_bytes")) / MEGABYTE,
+    },
+    "many": {
+        "requests/s, one model": lambda f: f["single"]["requests_per_s"],
+        "requests/s, hits": lambda f: f["hits"]["requests_per_s"],
+        "hits / one model": lambda f: f["hits_over_single"],
+        "CPU ms/request, one model": lambda f: f["single"]["cpu_ms_per_request"],
+        "CPU ms/request, hits": lambda f: f["hits"]["cpu_ms_per_request"],
+        "hits in traffic %": lambda f: f["traffic"]["hit_share"] * 100,
+        "hit p99 ms": lambda f: f["traffic"]["hit_p99_ms"],
+        "miss p50 ms": lambda f: f["traffic"]["miss_p50_ms"],
+        "answers checked": lambda f: f["traffic"]["asked"],
+        "wrong": lambda f: f["traffic"]["wrong"],
+    },
+    "ping": {
+        "ping p50 ms": lambda f: f["p50_ms"],
+        "ping max ms": lambda f: f["max_ms"],
+        "pings": lambda f: f["pings"],
+        "failed": lambda f: f["failed"],
+        "slow requests/s": lambda f: (
+            (f["load"]["requests"] - f["load"]["refused"]) / f["load"]["seconds"]
+        ),
+    },
+}
+TITLES = {
+    "cpu": "Tiny model, 32 connections",
+    "minilm": "MiniLM int8, one text a request, 32 connections",
+    "tail": "Open loop, requests at random",
+    "cold": "Process start to first right answer, MiniLM int8",
+    "memory": "Idle memory, MiniLM int8",
+    "many": "1,000 tiny models by Zipf's law, 100 in memory",
+    "ping": "Health checks while 64 connections ask MiniLM for 256 tokens each",
 }
 
 
-def markdown(result: Figures) -> str:
-    """The machine, the raw loop, one row for each server, and why others have none."""
-    machine, settings = result["machine"], result["settings"]
+def markdown(results: list[Record]) -> str:
+    """The machine, a table for each figure, why servers have none, and the aims."""
+    records = [{**r, "run": n} for n, result in enumerate(results) for r in result["records"]]
+    versions = {n: v for result in results for n, v in result["machine"]["versions"].items()}
+    failures = {n: why for result in results for n, why in result["failures"].items()}
+    parts = [_described(result) for result in results]
+    for figure in FIGURES:
+        found = [r for r in records if r["figure"] == figure]
+        for case in dict.fromkeys(map(_case, found)):
+            chosen = [r for r in found if _case(r) == case]
+            parts.append(_table(figure, case, chosen, versions, failures))
+    parts.append(aims.table(records))
+    return "\n\n".join(parts)
+
+
+def _described(result: Record) -> str:
+    machine = result["machine"]
     shared = ", ".join(f"{name} {version}" for name, version in machine["shared"].items())
-    loads = [f["load_average"] for rounds in result["peers"].values() for f in rounds]
+    return (
+        f"`{result['command']}`\n\n"
+        f"{result['date']}; {machine['cpus']} × {machine['cpu']} ({machine['cpu_family']}), Linux "
+        f"{machine['kernel']}, Python {machine['python']}, {shared}; commit {machine['commit']}; "
+        f"{result['rounds']} rounds of {result['seconds']:g} s; median (least–most) of the rounds."
+    )
+
+
+def _case(record: Record) -> tuple[str, float]:
+    """What a table of its own is for: the model, and the rate of the open loop."""
+    return record["model"], record.get("rate", 0.0)
+
+
+def _table(
+    figure: str,
+    case: tuple[str, float],
+    found: list[Record],
+    versions: dict[str, str],
+    failures: dict[str, str],
+) -> str:
+    model, rate = case
+    title = TITLES[figure] + (f", {model}, {rate:,.0f} requests/s" if rate else "")
+    columns = COLUMNS[figure]
     lines = [
-        f"Model {result['model']} ({result['model_bytes']:,} bytes); {machine['cpus']} × "
-        f"{machine['cpu']}, Linux {machine['kernel']}, Python {machine['python']}, {shared}; "
-        f"{settings['rounds']} rounds of {settings['seconds']:g} s; load average "
-        f"{shown(loads)} (includes the benchmark's own).",
-        "",
-        "| server | " + " | ".join(COLUMNS) + " |",
-        "| --- |" + " ---: |" * len(COLUMNS),
-        *(row(result, name) for name, rounds in result["peers"].items() if rounds),
-        "",
-        "Raw loop, instances/s by batch size: "
-        + "; ".join(
-            f"{batch}: {shown([r['instances_per_s'][batch] for r in result['raw']])}"
-            for batch in result["raw"][0]["instances_per_s"]
-        )
-        + ".",
-        *(f"\n{name} has no figures: {why}" for name, why in result["failures"].items()),
+        f"**{title}**\n",
+        "| server | " + " | ".join(columns) + " |",
+        "| --- |" + " ---: |" * len(columns),
     ]
+    for server in dict.fromkeys(r["server"] for r in found):
+        rounds = [r for r in found if r["server"] == server]
+        cells = [shown([column(r) for r in rounds]) for column in columns.values()]
+        name = f"{server} {versions.get(server, '')}".strip()
+        lines.append(f"| {name} | " + " | ".join(cells) + " |")
+    shorts = {name: " ".join(why.split())[:300] for name, why in failures.items()}
+    lines += [f"| {name}: {why} |" + " |" * len(columns) for name, why in shorts.items()]
     return "\n".join(lines)
-
-
-def row(result: Figures, name: str) -> str:
-    """One server's row."""
-    cells = [
-        shown([value for f in result["peers"][name] if (value := column(f, result)) is not None])
-        for column in COLUMNS.values()
-    ]
-    return f"| {name} {result['machine']['versions'][name]} | " + " | ".join(cells) + " |"
-
-
-def shown(values: list[float]) -> str:
-    """``median (least–most)``, or a dash without values."""
-    if not values:
-        return "–"
-    median, least, most = statistics.median(values), min(values), max(values)
-    return f"{short(median)} ({short(least)}–{short(most)})"
-
-
-def short(value: float) -> str:
-    """Three significant digits."""
-    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"

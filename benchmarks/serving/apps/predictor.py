@@ -1,7 +1,8 @@
 """The work that every peer does for a request: rows or texts in, rows of floats out.
 
 It runs in each peer's own environment (numpy, onnxruntime, tokenizers), with the same onnxruntime
-settings everywhere: one thread in a session, all graph optimisations, no spinning.
+settings everywhere, those of onnx_server: one thread in a session, all graph optimisations, no
+spinning, no memory arena.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ class Predictor:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1
         options.inter_op_num_threads = 1
+        options.enable_cpu_mem_arena = False
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         self.session = onnxruntime.InferenceSession(
             folder / manifest["model_file"], options, providers=["CPUExecutionProvider"]

@@ -9,6 +9,7 @@ PEERS: dict[str, Peer] = {
         onnx_server.PEER,
         fastapi.PEER,
         mlserver.PEER,
+        mlserver.INLINE,
         litserve.PEER,
         bentoml.PEER,
         multi_model_server.PEER,

@@ -37,8 +37,9 @@ class Peer:
     """A server: its packages, how it starts, and how it is asked for one sample.
 
     ``launch(bin, model, port, work)`` gives the command; ``bin`` is the folder of its environment's
-    programs, ``work`` an empty folder for its files. ``answer`` reads the row of floats from the
-    body of an answer. ``content_type`` is that of ``body``.
+    programs, ``work`` an empty folder for its files, in which it is started. ``answer`` reads the
+    row of floats from the body of an answer. ``programs`` must be on the machine.
+    ``environment`` names its environment where that is not its own.
     """
 
     name: str
@@ -49,9 +50,10 @@ class Peer:
     ping: str = "/ping"
     body: Callable[[Any], bytes] = instances_body
     answer: Callable[[bytes], list[float]] = predictions_answer
-    content_type: str = JSON
+    programs: tuple[str, ...] = ()
+    environment: str = ""
 
     @property
     def bin(self) -> Path:
         """The programs of the peer's environment."""
-        return ENVIRONMENTS / self.name / "bin"
+        return ENVIRONMENTS / (self.environment or self.name) / "bin"

@@ -31,7 +31,7 @@ def answer(content: bytes) -> list[float]:
 PEER = Peer(
     name="bentoml",
     package="bentoml",
-    requirements=("bentoml", "numpy"),
+    requirements=("bentoml", "numpy", "uvloop", "httptools"),  # uvicorn takes them where it can
     launch=launch,
     path="/predict",
     ping="/livez",

@@ -49,4 +49,5 @@ PEER = Peer(
     requirements=("multi-model-server", "numpy"),
     launch=launch,
     path="/predictions/model",
+    programs=("java",),
 )
