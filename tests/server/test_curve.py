@@ -21,7 +21,7 @@ def test_a_model_that_loses_by_batches_never_runs_a_large_one():
         sizes.append(curve.best(32))
         curve.observe(sizes[-1], float(sizes[-1] ** 2))
     assert max(sizes) == 2
-    assert sizes[2:] == [1] * 98
+    assert sizes[2:].count(1) >= 94  # the rest tries again: machines change
 
 
 def test_never_more_than_the_limit():

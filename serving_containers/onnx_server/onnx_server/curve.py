@@ -10,7 +10,7 @@ GAIN = 0.97
 """A doubled batch must cost at most this share per row of the batch half its size."""
 FORGET = 0.2
 """Weight of a new observation in the running mean."""
-EXPLORE = 128
+EXPLORE = 32
 """A size that was rejected is tried again after so many decisions: machines change."""
 
 
