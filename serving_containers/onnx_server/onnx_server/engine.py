@@ -36,6 +36,8 @@ ENOUGH = 0.8
 """Share of the expected requests that need not wait for the rest."""
 PATIENCE = 0.15
 """Longest wait for more, as a share of what the batch will take."""
+AHEAD = 1
+"""Batches that are handed over before a lane is free, so that none waits for the loop's turn."""
 
 
 @dataclass(slots=True, eq=False)
@@ -170,9 +172,9 @@ class Engine:
 
     def _dispatch(self) -> None:
         held: list[Line] = []
-        while self._free and self._ready:
+        while self._free > -AHEAD and self._ready:
             line = self._ready.popleft()
-            if self._holds(line):
+            if self._holds(line) if self._free > 0 else self._gathers(line):
                 held.append(line)
                 continue
             batch = self._take(line)
@@ -214,9 +216,15 @@ class Engine:
             line.timer = self._loop.call_later(line.held_until - now, self._released, line)
         return True
 
+    def _gathers(self, line: Line) -> bool:
+        """Whether a batch that no lane is free for yet may still grow."""
+        if not line.model.batches or not line.waiting:
+            return False
+        return len(line.waiting) < ENOUGH * self._share(line)
+
     def _share(self, line: Line) -> int:
-        """Requests that a lane gets when those that come at a time are dealt out evenly."""
-        return math.ceil(line.peak / self._lanes)
+        """Requests of a batch when those that come at a time are dealt out evenly."""
+        return math.ceil(line.peak / (self._lanes + AHEAD))
 
     def _released(self, line: Line) -> None:
         line.timer = None
@@ -254,19 +262,30 @@ class Engine:
 
     def _expire(self, work: Work) -> None:
         self.waiting -= 1
+        self._too_late(work)
+
+    def _too_late(self, work: Work) -> None:
         if not work.future.done():
             self._metrics.rejected("deadline")
             _fail(work, DeadlineExceeded("The request waited longer than it may."))
 
     def _done(
-        self, line: Line, batch: list[Work], result: Feed | ServerError, took: float, cost: float
+        self,
+        line: Line,
+        batch: list[Work],
+        late: list[Work],
+        result: Feed | ServerError,
+        took: float,
+        cost: float,
     ) -> None:
+        for work in late:
+            self._too_late(work)
         self._free += 1
         self.running -= 1
         line.running -= 1
         if isinstance(result, ServerError):
             self._failed(line, batch, result)
-        else:
+        elif batch:
             rows = sum(work.rows for work in batch)
             line.model.curve(batch[0].bucket).observe(rows, cost)
             self._metrics.inferred(line.name, took, rows)
@@ -306,13 +325,19 @@ class Engine:
     def _lane(self) -> None:
         while (job := self._jobs.get()) is not None:
             line, batch = job
+            now, late = time.monotonic(), []
+            if any(work.deadline < now for work in batch):  # while it was ahead of its lane
+                late = [work for work in batch if work.deadline < now]
+                batch = [work for work in batch if work.deadline >= now]
             result, took, cost = _timed(line.model, [work.feed for work in batch])
-            self._loop.call_soon_threadsafe(self._done, line, batch, result, took, cost)
-            del job, line, batch, result  # an idle lane keeps no model alive
+            self._loop.call_soon_threadsafe(self._done, line, batch, late, result, took, cost)
+            del job, line, batch, late, result  # an idle lane keeps no model alive
 
 
 def _timed(model: Model, feeds: list[Feed]) -> tuple[Feed | ServerError, float, float]:
     """The outputs or what went wrong, the seconds that took, and those of the model's clock."""
+    if not feeds:
+        return {}, 0.0, 0.0
     start, begun = time.perf_counter(), model.clock()
     result: Feed | ServerError
     try:

@@ -66,6 +66,36 @@ def resident_bytes(root: Path = ROOT) -> int:
     return (int(resident) - int(shared)) * os.sysconf("SC_PAGE_SIZE")
 
 
+def peak_bytes(root: Path = ROOT) -> int:
+    """The most bytes of anonymous memory since ``reset_peak``, or a little more.
+
+    The peak of the resident memory (``VmHWM``) less what is of files and shared now: what was
+    mapped for a moment only counts as well.
+
+    Raises:
+        OSError: there is no ``/proc``.
+    """
+    found = dict(
+        line.split(":", 1) for line in (root / "proc/self/status").read_text().splitlines()
+    )
+    peak, files, shared = (
+        int(found[name].split()[0]) * 1024 for name in ("VmHWM", "RssFile", "RssShmem")
+    )
+    return peak - files - shared
+
+
+def reset_peak(root: Path = ROOT) -> bool:
+    """Let ``peak_bytes`` begin again at what is held now; false where the system forbids that.
+
+    Linux's Documentation/filesystems/proc.rst: 5 in ``clear_refs`` resets the peak.
+    """
+    try:
+        (root / "proc/self/clear_refs").write_text("5")
+    except OSError:
+        return False
+    return True
+
+
 def trim() -> bool:
     """Give free memory of the C allocator back to the system; whether some was given back.
 

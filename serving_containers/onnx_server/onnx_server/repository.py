@@ -8,22 +8,17 @@ platform's part, after a 507.
 from __future__ import annotations
 
 import asyncio
-import gc
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from onnx_server import limits
 from onnx_server.engine import Engine, Line
-from onnx_server.errors import BadRequest, Conflict, InsufficientMemory, NotFound
+from onnx_server.errors import BadRequest, Conflict, NotFound
 from onnx_server.manifest import Manifest, read_manifest
+from onnx_server.memory import Memory
 from onnx_server.model import Model, load
 from onnx_server.settings import Settings
-
-FIRST_GUESS = 2.0
-"""Memory over file size that is kept free for a model of which nothing is known yet. Only the
-decision to try a load rests on it; what a loaded model is charged is measured."""
 
 
 @dataclass(slots=True, eq=False)
@@ -48,8 +43,7 @@ class Repository:
         self._changed = changed
         self._entries: dict[str, Entry] = {}
         self._loader = ThreadPoolExecutor(1, thread_name_prefix="loader")
-        self._base = limits.resident_bytes()
-        self._known: dict[str, int] = {}
+        self._memory = Memory(settings.memory_limit_bytes)
 
     def __len__(self) -> int:
         return sum(entry.line is not None for entry in self._entries.values())
@@ -118,7 +112,7 @@ class Repository:
         if line.timer is not None:
             line.timer.cancel()
         del line
-        await asyncio.get_running_loop().run_in_executor(self._loader, _free)
+        await asyncio.get_running_loop().run_in_executor(self._loader, self._memory.forget)
 
     def _tell(self) -> None:
         self._changed([(entry.name, entry.url) for entry in self.entries()])
@@ -143,37 +137,21 @@ class Repository:
 
     def _load(self, folder: Path) -> Model:
         manifest = read_manifest(folder)
-        files = _file_bytes(manifest)
-        limit = self._settings.memory_limit_bytes
-        known = self._known.get(str(manifest.model_path))
-        needed = int(FIRST_GUESS * files) if known is None else known
-        before = limits.resident_bytes()
-        if before + needed > limit:
-            _free()
-            before = limits.resident_bytes()
-        if before + needed > limit:
-            raise InsufficientMemory(
-                f"The model needs about {needed / 1e6:.1f} MB, and "
-                f"{max(0, limit - before) / 1e6:.1f} MB of {limit / 1e6:.1f} MB are free."
+        path = str(manifest.model_path)
+        before = self._memory.open(path, _file_bytes(manifest))
+        model: Model | None = None
+        try:
+            model = load(
+                manifest,
+                threads=self._settings.threads,
+                device=self._settings.device,
+                max_batch=self._settings.max_batch,
             )
-        model = load(
-            manifest,
-            threads=self._settings.threads,
-            device=self._settings.device,
-            max_batch=self._settings.max_batch,
-        )
-        limits.trim()
-        taken = limits.resident_bytes() - before
-        # Other models' requests may give memory back meanwhile: the largest measure is the truest.
-        model.memory_bytes = max(taken, known or 1)
-        self._known[str(manifest.model_path)] = model.memory_bytes
-        if before + taken > limit:
-            del model
-            _free()
-            raise InsufficientMemory(
-                f"The model takes {taken / 1e6:.1f} MB, and "
-                f"{max(0, limit - before) / 1e6:.1f} MB were free."
-            )
+            model.memory_bytes = self._memory.close(path, before)
+        except BaseException:
+            model = None
+            self._memory.abandon()
+            raise
         return model
 
 
@@ -181,8 +159,3 @@ def _file_bytes(manifest: Manifest) -> int:
     """Bytes of the graph and its weights (external data lies beside it)."""
     names = {manifest.model_file} | {n for n in manifest.files if n != "tokenizer.json"}
     return sum((manifest.folder / name).stat().st_size for name in names)
-
-
-def _free() -> None:
-    gc.collect()
-    limits.trim()
