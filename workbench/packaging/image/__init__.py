@@ -1,0 +1,1 @@
+"""Container images, written, read, pushed and pulled without an engine."""
