@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 import re
 import shutil
@@ -95,10 +96,31 @@ def place_artifact(artifact: Artifact, folder: Path) -> None:
 
 
 def pack_artifact(artifact: Artifact, archive: Path) -> None:
-    """Write an artifact as ``.tar.gz``, its manifest at the root, as the platform asks for it."""
-    with disk_errors(archive), tarfile.open(archive, "w:gz", compresslevel=1) as tar:
-        for name in _names(artifact):
-            tar.add(artifact.path / name, arcname=name, recursive=False)
+    """Write an artifact as ``.tar.gz``, its manifest at the root, as the platform asks for it (C8).
+
+    The bytes depend on nothing but the files (and zlib's version); the archive appears whole or not
+    at all.
+
+    Raises:
+        MissingError: the disk is full or the folder cannot be written.
+    """
+    staging = archive.with_name(f".{archive.name}.{os.getpid()}")
+    try:
+        with (
+            disk_errors(archive),
+            staging.open("wb") as raw,
+            # No name and no time in the header; level 6 as zlib's own default.
+            gzip.GzipFile("", "wb", compresslevel=6, fileobj=raw, mtime=0) as zipped,
+            tarfile.open(fileobj=zipped, mode="w", format=tarfile.GNU_FORMAT) as tar,
+        ):
+            for name in _names(artifact):
+                entry = tarfile.TarInfo(name)
+                entry.size = (artifact.path / name).stat().st_size
+                with (artifact.path / name).open("rb") as file:
+                    tar.addfile(entry, file)
+        staging.rename(archive)
+    finally:
+        staging.unlink(missing_ok=True)
 
 
 def _names(artifact: Artifact) -> list[str]:
