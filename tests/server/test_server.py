@@ -254,3 +254,19 @@ def test_large_bodies_are_answered_as_small_ones(serve, tmp_path):
     status, body = server.json("POST", "/v2/models/m/infer", {"inputs": [tensor]})
     assert status == 200
     assert np.array_equal(body["outputs"][0]["data"], (rows * 2).reshape(-1))
+
+
+def test_the_cache_answers_what_was_asked_before_and_nothing_else(serve, linear):
+    server = serve("--model", linear, cache_bytes="1000000")
+    first = _invoke(server, [ROW])
+    assert _invoke(server, [ROW]) == first
+    assert _invoke(server, [[0, 0, 0, 1]])[1] == {"predictions": [[0.0, 0.0, 0.0, 3.0]]}
+    lines = server.ask("GET", "/metrics")[2].decode().splitlines()
+    assert "onnx_server_cache_hits_total 1" in lines
+
+
+def test_without_the_setting_nothing_is_cached(serve, linear):
+    server = serve("--model", linear)
+    assert _invoke(server, [ROW]) == _invoke(server, [ROW])
+    lines = server.ask("GET", "/metrics")[2].decode().splitlines()
+    assert "onnx_server_cache_hits_total 0" in lines

@@ -47,8 +47,10 @@ class Inference:
         deadline = self._deadline(headers)
         body = await self._body(request)
         kind, accept = headers.get("content-type"), headers.get("accept")
-        key = self._cache.key(line.name, kind, accept, body) if self._cache else None
-        if self._cache and key is not None and (hit := self._cache.get(key)):
+        # An empty cache is false, so that "is not None" is what asks whether there is one.
+        cache = self._cache
+        key = None if cache is None else cache.key(line.name, kind, accept, body)
+        if cache is not None and key is not None and (hit := cache.get(key)):
             self._metrics.cache_hit()
             status, cached, content = hit
             return Response(status, list(cached), content)
@@ -67,8 +69,8 @@ class Inference:
             outputs = await self._engine.submit(line, feed, rows, deadline)
             content = await self._encoded(outputs, codecs.encode, outputs, media, form, manifest)
         response = Response(200, [("content-type", media)], content)
-        if self._cache and key is not None:
-            self._cache.put(key, (200, tuple(response.headers), content))
+        if cache is not None and key is not None:
+            cache.put(key, (200, tuple(response.headers), content))
         return response
 
     async def infer(self, line: Line, request: Request) -> Response:
@@ -89,7 +91,7 @@ class Inference:
 
     def forget(self, name: str) -> None:
         """Drop the remembered answers of a model that was unloaded."""
-        if self._cache:
+        if self._cache is not None:
             self._cache.drop_model(name)
 
     async def _body(self, request: Request) -> bytes:
