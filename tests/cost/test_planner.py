@@ -151,6 +151,22 @@ def test_json_and_csv_hold_every_estimate(profile_file):
     assert len(rows) == 3
 
 
+def test_the_frontier_is_printed_and_in_json_and_csv(profile_file):
+    given_ = ("cost", str(profile_file), "--requests", "20M", "--option", "serverless")
+    done = workbench(*given_, "--frontier")
+    assert done.returncode == 0, done.stderr
+    assert "Frontier of all variants" in done.stdout
+    made = json.loads(workbench(*given_, "--frontier", "--json").stdout)
+    assert made["frontier"][0]["estimate"] in made["variants"][1]["estimates"]
+    rows = workbench(*given_, "--frontier", "--csv").stdout.splitlines()
+    assert [row.split(",")[:2] for row in rows[1:3]] == [["all", "int8"], ["fp32", "fp32"]]
+
+
+def test_break_evens_are_found_where_an_option_has_no_price():
+    made = plan(before_and_after(), Traffic(requests=1e6), Catalog.standard(), region="eu-west-1")
+    assert {found.variant for found in made.break_evens} == {"fp32", "int8"}
+
+
 def test_options_and_prices_are_listed_with_their_sources():
     assert "serverless" in workbench("options", "list").stdout
     shown = workbench("prices", "show", "ml.c5.xlarge").stdout
@@ -176,6 +192,7 @@ def test_the_volumes_from_a_thousand_to_a_hundred_million_stand_side_by_side(pro
         (("--requests", "minus one"), "minus one"),
         (("--requests", "1M", "--region", "us-east-11"), "us-east-1"),
         (("--requests", "1M", "--hours", "700"), "700"),
+        (("--requests", "1M", "--frontier", "--volumes"), "--frontier"),
         (("--requests", "1M", "--variant", "int4"), "int4"),
     ],
 )

@@ -8,7 +8,7 @@ import pytest
 
 from workbench.cost.catalog import InstanceType
 from workbench.cost.profile import Point, ServiceProfile
-from workbench.cost.transfer import lanes, transfer
+from workbench.cost.transfer import physical_cores, transfer
 
 VNNI = ("avx2", "avx512", "avx512_vnni")
 
@@ -62,5 +62,5 @@ def test_a_measurement_on_the_family_itself_needs_no_range():
 
 
 @pytest.mark.parametrize(("cores", "expected"), [(4, 4), (None, 1)])
-def test_a_lane_is_a_physical_core(cores, expected):
-    assert lanes(kind(VNNI, cores=cores)) == expected
+def test_two_vcpus_are_a_physical_core_where_it_is_not_told(cores, expected):
+    assert physical_cores(kind(VNNI, cores=cores)) == expected

@@ -15,6 +15,7 @@ import typer
 from workbench.cli import (
     catalog,
     costing,
+    packaging,
     pricing,
     profiling,
     recipes,
@@ -60,6 +61,7 @@ profiling.add(app)
 serving.add(app)
 verifying.add(app)
 costing.add(app)
+packaging.add(app)
 app.add_typer(recipes.app, name="recipes")
 app.add_typer(catalog.models, name="models")
 app.add_typer(catalog.steps, name="steps")

@@ -14,12 +14,16 @@ from workbench.errors import ExitCode, InputError
 if TYPE_CHECKING:
     from workbench.cost.plan import Plan
     from workbench.cost.savings_plan import SavingsPlan
+    from workbench.cost.traffic import Traffic
 
 EXAMPLES = (
     "workbench cost runs/minilm-int8 --requests 2M",
     "workbench cost runs/minilm-int8 --traffic traffic.yaml --region eu-west-1",
     "workbench cost profile.yaml --requests 20M --top 3",
     "workbench cost runs/minilm-int8 --requests 2M --explain serverless",
+    "workbench cost runs/minilm-int8 --requests 2M --frontier",
+    "workbench cost runs/minilm-int8 --requests 200M --batching --cache-hits 30% --private-link 2",
+    "workbench cost runs/minilm-int8 --requests 2M --family c7g,c6i",
     "workbench cost runs/minilm-int8 --traffic traffic.yaml --prices ours.yaml --json",
 )
 HOURS = (720, 730, 744)
@@ -68,6 +72,31 @@ def cost(
         bool,
         typer.Option("--volumes", help="The same traffic at 1 K to 100 M requests a month."),
     ] = False,
+    frontier: Annotated[
+        bool,
+        typer.Option("--frontier", help="What no other option and place beats in cost and p99."),
+    ] = False,
+    batching: Annotated[
+        bool,
+        typer.Option("--batching", help="The container batches requests that wait together."),
+    ] = False,
+    cache_hits: Annotated[
+        str | None,
+        typer.Option("--cache-hits", metavar="30%", help="Requests that its cache answers."),
+    ] = None,
+    private_link: Annotated[
+        int | None,
+        typer.Option(
+            "--private-link",
+            min=1,
+            metavar="ZONES",
+            help="SageMaker through an interface endpoint in so many zones.",
+        ),
+    ] = None,
+    family: Annotated[
+        list[str] | None,
+        typer.Option("--family", help="Only these types, such as c7g,c6i; repeatable."),
+    ] = None,
     savings_plan: Annotated[
         str | None,
         typer.Option("--savings-plan", metavar="20%", help="Your Savings Plan's discount."),
@@ -87,19 +116,12 @@ def cost(
 ) -> int:
     """What hosting will cost: all options for each variant, before and after."""
     from workbench.cost.catalog import Catalog
+    from workbench.cost.modifiers import Modifiers, parse_cache_hits, parse_families
     from workbench.cost.planner import plan
     from workbench.cost.profile import profiles_of
-    from workbench.cost.traffic import Traffic, parse_requests, read_traffic
-    from workbench.report.costs import plan_csv
+    from workbench.report.costs import frontier_csv, plan_csv
 
-    if (traffic is None) == (requests is None):
-        raise InputError("Give either --traffic FILE or --requests N.")
-    if hours not in HOURS:
-        raise InputError(f"A month has no {hours} hours.", hint="Give 720, 730 or 744.")
-    if traffic:
-        load = read_traffic(traffic, hours=hours)
-    else:
-        load = Traffic(requests=parse_requests(requests or "", hours=hours))
+    load = traffic_of(traffic, requests, hours)
     profiles = profiles_of(measured)
     if variant:
         known = {profile.name: profile for profile in profiles}
@@ -114,21 +136,49 @@ def cost(
     ask = partial(
         plan, profiles, catalog=catalog, region=region, hours=hours, sequence=sequence,
         portfolio=portfolio, savings_plan=_savings_plan(savings_plan, commitment),
+        modifiers=Modifiers(
+            batching=batching,
+            cache_hits=parse_cache_hits(cache_hits) if cache_hits is not None else 0.0,
+            private_link=private_link or 0,
+            families=parse_families(family or (), catalog),
+        ),
         chosen=[explain] if explain and not option else option,
     )  # fmt: skip
+    if frontier and (volumes or explain):
+        raise InputError("--frontier stands alone, without --volumes or --explain.")
     if volumes:
         scaled = (load.scaled(10**power) for power in VOLUMES)
         plans = [ask(traffic=one, break_evens=False) for one in scaled]
         _print_volumes(plans, as_json=as_json)
         return int(ExitCode.OK)
-    made = ask(traffic=load, break_evens=explain is None)
+    told = explain is None and (as_json or not frontier)
+    made = ask(traffic=load, break_evens=told, frontier=frontier)
     if as_json:
         print_json(made.model_dump(mode="json"))
     elif as_csv:
-        typer.echo(plan_csv(made), nl=False)
+        typer.echo(frontier_csv(made) if frontier else plan_csv(made), nl=False)
+    elif frontier:
+        _print_frontier(made, top, currency_note)
     else:
         _print(made, explain, top, currency_note)
     return int(ExitCode.OK)
+
+
+def traffic_of(traffic: Path | None, requests: str | None, hours: int = 730) -> Traffic:
+    """The traffic that ``--traffic`` or ``--requests`` gives.
+
+    Raises:
+        InputError: both or none is given, or what is given is no traffic.
+    """
+    from workbench.cost.traffic import Traffic, parse_requests, read_traffic
+
+    if (traffic is None) == (requests is None):
+        raise InputError("Give either --traffic FILE or --requests N.")
+    if hours not in HOURS:
+        raise InputError(f"A month has no {hours} hours.", hint="Give 720, 730 or 744.")
+    if traffic is not None:
+        return read_traffic(traffic, hours=hours)
+    return Traffic(requests=parse_requests(requests or "", hours=hours))
 
 
 def _savings_plan(discount: str | None, commitment: float | None) -> SavingsPlan | None:
@@ -163,12 +213,24 @@ def _print_volumes(plans: list[Plan], *, as_json: bool) -> None:
         print_grid(screen, grid)
 
 
-def _print(made: Plan, explain: str | None, top: int | None, note: str | None) -> None:
-    from workbench.report.costs import cost_grids, explanation, sentences
+def _print_frontier(made: Plan, top: int | None, note: str | None) -> None:
+    from workbench.report.costs import frontier_grids, headline
     from workbench.report.terminal import print_grid
 
     screen = console()
-    screen.print(f"{made.region}, a month of {made.hours} hours, USD; {made.traffic}")
+    screen.print(headline(made))
+    for grid in frontier_grids(made, top):
+        print_grid(screen, grid)
+    if note:
+        screen.print(note)
+
+
+def _print(made: Plan, explain: str | None, top: int | None, note: str | None) -> None:
+    from workbench.report.costs import cost_grids, explanation, headline, sentences
+    from workbench.report.terminal import print_grid
+
+    screen = console()
+    screen.print(headline(made))
     for grid in explanation(made, explain) if explain else cost_grids(made, top):
         print_grid(screen, grid)
     if not explain:

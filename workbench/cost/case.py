@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from workbench.cost.catalog import Catalog
+from workbench.cost.modifiers import UNMODIFIED, Modifiers
 from workbench.cost.profile import ServiceProfile
 from workbench.cost.savings_plan import SavingsPlan
 from workbench.cost.traffic import Traffic
@@ -29,13 +30,14 @@ class Case:
     savings_plan: SavingsPlan | None = None
     portfolio: int = 1
     """Models of the same kind that are hosted together; the traffic is that of all of them."""
+    modifiers: Modifiers = UNMODIFIED
 
     @cached_property
     def per_minute(self) -> np.ndarray:
         """Expected requests in each minute of the month: float64 ``[hours * 60]``."""
         return self.traffic.per_minute(self.hours)
 
-    @property
+    @cached_property
     def peak_rps(self) -> float:
         """Requests per second in the busiest minute."""
         return float(self.per_minute.max()) / 60

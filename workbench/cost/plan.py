@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+from workbench.cost.modifiers import UNMODIFIED, Modifiers
 from workbench.cost.money import Bill
 from workbench.cost.options import Capacity, Place
 from workbench.cost.ranges import Range
@@ -43,13 +44,24 @@ class Refusal(Record):
     reasons: tuple[str, ...]
 
 
+class FrontierPoint(Record):
+    """A choice of option and place that no other beats in both the month's cost and the p99.
+
+    ``usd_per_ms`` is what a millisecond less of p99 costs a month, against the point before.
+    """
+
+    estimate: Estimate
+    usd_per_ms: Decimal | None = None
+
+
 class VariantPlan(Record):
-    """All options for one variant, the cheapest first."""
+    """All options for one variant, the cheapest first; the frontier where it was asked for."""
 
     variant: str
     baseline: bool
     estimates: tuple[Estimate, ...]
     refusals: tuple[Refusal, ...]
+    frontier: tuple[FrontierPoint, ...] = ()
 
     @property
     def best(self) -> Estimate | None:
@@ -73,8 +85,13 @@ class Plan(Record):
     hours: int
     traffic: str
     requests: float
+    modifiers: Modifiers = UNMODIFIED
+    notes: tuple[str, ...] = ()
+    """What was not compared, and why."""
     variants: tuple[VariantPlan, ...]
     break_evens: tuple[BreakEven, ...] = ()
+    frontier: tuple[FrontierPoint, ...] = ()
+    """Over all variants, where it was asked for."""
 
     @property
     def baseline(self) -> VariantPlan:

@@ -2,27 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from decimal import Decimal
+from itertools import chain
+from operator import itemgetter
 from typing import TypeVar
 
+from workbench.cost.accelerators import unfit, without_gpu
+from workbench.cost.break_evens import VOLUMES
+from workbench.cost.break_evens import break_evens as find_break_evens
 from workbench.cost.case import Case
 from workbench.cost.catalog import Catalog, PriceMissingError
+from workbench.cost.frontier import frontier as find_frontier
+from workbench.cost.modifiers import UNMODIFIED, Modifiers, said
+from workbench.cost.money import Bill
 from workbench.cost.options import NotPossibleError, Option, Place, options
-from workbench.cost.plan import BreakEven, Estimate, Plan, Refusal, VariantPlan
+from workbench.cost.plan import Estimate, Plan, Refusal, VariantPlan
+from workbench.cost.private_link import private_link_lines
 from workbench.cost.profile import ServiceProfile
-from workbench.cost.ranges import Range
+from workbench.cost.ranges import Range, exactly
 from workbench.cost.savings_plan import SavingsPlan
 from workbench.cost.traffic import Traffic
-from workbench.cost.transfer import Transfer, transfer
+from workbench.cost.transfer import UNTOLD, Transfer, transfer
 from workbench.errors import InputError
 
-VOLUMES = tuple(10 ** (exponent / 4) for exponent in range(12, 33))
-"""Requests a month between which break-evens are looked for: a thousand to a hundred million."""
 Value = TypeVar("Value")
-PRECISION = 0.001
-"""Relative width to which a break-even is narrowed down."""
 
 
 def plan(
@@ -35,28 +40,43 @@ def plan(
     sequence: int | None = None,
     portfolio: int = 1,
     savings_plan: SavingsPlan | None = None,
+    modifiers: Modifiers = UNMODIFIED,
     chosen: Iterable[str] | None = None,
     break_evens: bool = True,
+    frontier: bool = False,
 ) -> Plan:
     """Rank all options (or the ``chosen``) for all variants.
 
+    The ``frontier`` asks for every option on every place, not only on its cheapest.
+
     Raises:
-        InputError: an unknown region or option.
+        InputError: an unknown region or option, or batching without what it needs.
     """
     kinds = _chosen(chosen)
     cases = [
-        Case(profile, traffic, catalog, region, hours, sequence, savings_plan, portfolio)
+        Case(profile, traffic, catalog, region, hours, sequence, savings_plan, portfolio, modifiers)
         for profile in profiles
     ]
-    variants = tuple(_variant(case, kinds) for case in cases)
-    found = tuple(b for case in cases for b in _break_evens(case, kinds)) if break_evens else ()
+    kinds, notes = _noted(cases, kinds)
+    everything = [_everywhere(case, kinds) if frontier else [] for case in cases]
+    variants = tuple(
+        _variant(case, kinds, found) for case, found in zip(cases, everything, strict=True)
+    )
+    changes = (
+        change
+        for case in cases
+        for change in find_break_evens(case.profile.name, _Winners(case, kinds))
+    )
     return Plan(
         region=region,
         hours=hours,
         traffic=traffic.describe(hours),
         requests=traffic.requests,
+        modifiers=modifiers,
+        notes=notes,
         variants=variants,
-        break_evens=found,
+        break_evens=tuple(changes) if break_evens else (),
+        frontier=find_frontier(sorted(chain(*everything), key=_rank)),
     )
 
 
@@ -72,7 +92,65 @@ def _chosen(names: Iterable[str] | None) -> list[Option]:
     return [known[name]() for name in names]
 
 
-def _variant(case: Case, kinds: Sequence[Option]) -> VariantPlan:
+def _noted(cases: Sequence[Case], kinds: list[Option]) -> tuple[list[Option], tuple[str, ...]]:
+    """The options that are compared, and what is said of places and options that are not."""
+    case, families = cases[0], cases[0].modifiers.families
+    typed = [kind for kind in kinds if _has_types(case, kind)]
+    unmeasured: dict[str, str] = {}
+    for kind in case.catalog.instances(case.region, "hosting") if typed else ():
+        reasons = [unfit(one.profile, kind) for one in cases]
+        if kind.accelerators and all(reasons):
+            unmeasured[kind.family] = reasons[0][0]
+    if families:
+        notes = [why for family, why in unmeasured.items() if family in families]
+        if others := [kind.name for kind in kinds if kind not in typed]:
+            notes.append(f"Left out, as they have no instance types: {', '.join(others)}.")
+        return typed, tuple(notes)
+    sentence = (
+        "Not compared, as nothing was measured on their GPUs or chips: "
+        f"{', '.join(sorted(unmeasured))} (--family says what each needs)."
+    )
+    return kinds, (sentence,) if unmeasured else ()
+
+
+def _has_types(case: Case, kind: Option) -> bool:
+    on_cpu = case.profile.model_copy(update={"gpu": None})
+    anywhere = replace(case, modifiers=UNMODIFIED, profile=on_cpu)
+    first = next(iter(kind.places(anywhere)), None)
+    return first is None or first.instance_type is not None
+
+
+def _nowhere(case: Case) -> str:
+    which = f"of {' or '.join(case.modifiers.families)} " if case.modifiers.families else ""
+    which += f"with {case.profile.gpu} " if case.profile.gpu else ""
+    return f"No place {which}in {case.region} offers it."
+
+
+def _reasons(case: Case, option: Option, place: Place) -> list[str]:
+    """What the profile does not speak for, else what the option says against the place."""
+    profile = case.profile
+    if place.instance_type is None:
+        found = option.reasons(case, place)
+        return found or ([] if option.gpu else without_gpu(profile))
+    if reasons := unfit(profile, case.catalog.instance(place.instance_type)):
+        return reasons
+    if profile.gpu and case.portfolio > 1:
+        return ["How many models the memory of a GPU holds was not measured."]
+    return option.reasons(case, place)
+
+
+def _private(case: Case, option: Option) -> bool:
+    return bool(case.modifiers.private_link) and option.sagemaker
+
+
+def _everywhere(case: Case, kinds: Sequence[Option]) -> list[Estimate]:
+    found = (estimate(case, kind, place) for kind in kinds for place in kind.places(case))
+    return [one for one in found if isinstance(one, Estimate)]
+
+
+def _variant(
+    case: Case, kinds: Sequence[Option], everywhere: Iterable[Estimate] = ()
+) -> VariantPlan:
     results = [cheapest(case, kind) for kind in kinds]
     possible = (result for result in results if isinstance(result, Estimate))
     return VariantPlan(
@@ -80,36 +158,51 @@ def _variant(case: Case, kinds: Sequence[Option]) -> VariantPlan:
         baseline=case.profile.baseline,
         estimates=tuple(sorted(possible, key=_rank)),
         refusals=tuple(result for result in results if isinstance(result, Refusal)),
+        frontier=find_frontier(sorted(everywhere, key=_rank)),
     )
 
 
-def cheapest(case: Case, option: Option, bound: Decimal | None = None) -> Estimate | Refusal:
+def cheapest(
+    case: Case,
+    option: Option,
+    bound: Decimal | None = None,
+    places: Sequence[Place] | None = None,
+) -> Estimate | Refusal:
     """The option on its cheapest place, or why it is possible on none.
 
     With a ``bound`` places that cost more are not looked at: then a refusal may only say that.
+    ``places`` are the option's, by their floors, if the caller has them.
     """
     best: Estimate | None = None
-    reasons: dict[str, None] = {}
-    for place in option.places(case):
+    refused: dict[Place, list[str]] = {}
+    for place in _by_floor(case, option) if places is None else places:
         most = bound if best is None else best.usd.mid
-        if most is not None and _least(case, option, place) > most:
-            continue
+        if most is not None and _floor(case, option, place) > most:
+            break
         found = estimate(case, option, place)
-        if isinstance(found, Estimate):
-            if best is None or _rank(found) < _rank(best):
-                best = found
-        else:
-            reasons |= dict.fromkeys(found)
+        if not isinstance(found, Estimate):
+            refused[place] = found
+        elif best is None or _rank(found) < _rank(best):
+            best = found
     if best is not None:
         return best
-    why = tuple(reasons)[-3:] or (f"No place in {case.region} offers it.",)
+    reasons = dict.fromkeys(why for p in option.places(case) for why in refused.get(p, ()))
+    why = tuple(reasons)[-3:] or (_nowhere(case),)
     title = option.title()
     return Refusal(variant=case.profile.name, option=option.name, title=title, reasons=why)
 
 
-def _least(case: Case, option: Option, place: Place) -> Decimal:
-    least, paid = option.floor(case, place), case.savings_plan
-    return paid.least(least, covers=option.savings_plan) if paid else least
+def _by_floor(case: Case, option: Option) -> list[Place]:
+    return sorted(option.places(case), key=lambda place: _floor(case, option, place))
+
+
+def _floor(case: Case, option: Option, place: Place) -> Decimal:
+    """The least that a month can cost; infinite where it has no price."""
+    try:
+        least, paid = option.floor(case, place), case.savings_plan
+    except PriceMissingError:
+        return Decimal("Infinity")
+    return paid.least(least, case.hours, covers=option.savings_plan) if paid else least
 
 
 def _rank(found: Estimate) -> tuple[Decimal, float, int, str]:
@@ -124,18 +217,23 @@ def estimate(case: Case, option: Option, place: Place) -> Estimate | list[str]:
     The range of the speed becomes a range of money. Where even the slowest end must keep the
     objective and does not, the option is refused: a prediction may not promise what it cannot keep.
     """
-    if reasons := option.reasons(case, place):
+    if reasons := _reasons(case, option, place):
         return reasons
     moved = _transfer(case, place)
     try:
         capacities = [option.capacity(case, place, speed) for speed in _ends(moved.speed)]
         bills = [option.bill(c.units, place, case.catalog, case.region) for c in capacities]
+        private = tuple(private_link_lines(case)) if _private(case, option) else ()
     except (NotPossibleError, PriceMissingError) as error:
         return [str(error)]
     if (paid := case.savings_plan) is not None:
         bills = [paid.bill(bill, case.hours, covers=option.savings_plan) for bill in bills]
+    if private:
+        bills = [Bill(lines=(*bill.lines, *private)) for bill in bills]
     totals = [bill.usd for bill in bills]
     middle = len(totals) // 2
+    shown = capacities[middle]
+    assumptions = (*shown.assumptions, *said(case, option, shown))
     return Estimate(
         variant=case.profile.name,
         option=option.name,
@@ -143,7 +241,7 @@ def estimate(case: Case, option: Option, place: Place) -> Estimate | list[str]:
         place=place,
         usd=_range(totals, totals[middle]),
         bill=bills[middle],
-        capacity=capacities[middle],
+        capacity=shown.model_copy(update={"assumptions": assumptions}),
         p99_ms=_range([c.p99_ms for c in capacities], capacities[middle].p99_ms),
         measured=moved.basis == "measured",
         basis=f"{moved.why} ({moved.basis})",
@@ -151,10 +249,10 @@ def estimate(case: Case, option: Option, place: Place) -> Estimate | list[str]:
 
 
 def _transfer(case: Case, place: Place) -> Transfer:
+    if case.profile.gpu:
+        return Transfer(speed=exactly(1.0), why="measured on this GPU", basis="measured")
     if place.instance_type is None:
-        # What runs a serverless function is not told: its CPUs may be any of the provider's.
-        speed = Range[float](low=0.5, mid=0.9, high=1.34)
-        return Transfer(speed=speed, why="the CPU is not told by the provider", basis="assumed")
+        return Transfer(speed=UNTOLD, why="the CPU is not told by the provider", basis="assumed")
     return transfer(case.profile, case.catalog.instance(place.instance_type))
 
 
@@ -166,44 +264,33 @@ def _range(values: Sequence[Value], middle: Value) -> Range[Value]:
     return Range(low=min(values), mid=middle, high=max(values))  # type: ignore[type-var]
 
 
-# --- break-even ------------------------------------------------------------------------------
+class _Winners:
+    """The cheapest option at any volume of a case's traffic."""
 
+    def __init__(self, case: Case, kinds: Sequence[Option]) -> None:
+        self._case = case
+        most = self._at(VOLUMES[-1])
+        self._searched = [
+            (kind, [place for place in _by_floor(most, kind) if not _reasons(most, kind, place)])
+            for kind in kinds
+        ]
 
-def _break_evens(case: Case, kinds: Sequence[Option]) -> list[BreakEven]:
-    """The volumes at which the cheapest option changes, each on its best place."""
-    found: list[BreakEven] = []
-    low = VOLUMES[0]
-    before = _winner(case, kinds, low)
-    for high in VOLUMES[1:]:
-        after = _winner(case, kinds, high)
-        if after != before:
-            two = [kind for kind in kinds if kind.name in (before, after)]
-            at = _narrowed(case, two, low, high, before)
-            if _winner(case, kinds, at / (1 + 2 * PRECISION)) != before:
-                at = _narrowed(case, kinds, low, high, before)  # a third one lies between the two
-            found.append(
-                BreakEven(variant=case.profile.name, requests=at, before=before, after=after)
-            )
-        low, before = high, after
-    return found
+    def __call__(self, requests: float, among: Collection[str] | None) -> str:
+        case = self._at(requests)
+        searched = [
+            (_floor(case, kind, places[0]), kind, places)
+            for kind, places in self._searched
+            if places and (among is None or kind.name in among)
+        ]
+        best: Estimate | None = None
+        # What may be the cheapest first: it bounds what is worth looking at of the rest.
+        for least, kind, places in sorted(searched, key=itemgetter(0)):
+            if best is not None and least > best.usd.mid:
+                break
+            result = cheapest(case, kind, best.usd.mid if best else None, places)
+            if isinstance(result, Estimate):
+                best = min(best, result, key=_rank) if best else result
+        return best.option if best else "nothing"
 
-
-def _narrowed(case: Case, kinds: Sequence[Option], low: float, high: float, before: str) -> float:
-    while high / low > 1 + PRECISION:
-        middle = (low * high) ** 0.5
-        if _winner(case, kinds, middle) == before:
-            low = middle
-        else:
-            high = middle
-    return high
-
-
-def _winner(case: Case, kinds: Sequence[Option], requests: float) -> str:
-    scaled = replace(case, traffic=case.traffic.scaled(requests))
-    best: Estimate | None = None
-    # What is paid by use first: it bounds what is worth looking at of the rest.
-    for kind in sorted(kinds, key=lambda k: type(k).floor is not Option.floor):
-        result = cheapest(scaled, kind, best.usd.mid if best else None)
-        if isinstance(result, Estimate):
-            best = min(best, result, key=_rank) if best else result
-    return best.option if best else "nothing"
+    def _at(self, requests: float) -> Case:
+        return replace(self._case, traffic=self._case.traffic.scaled(requests))

@@ -10,7 +10,7 @@ from pathlib import Path
 from pydantic import Field, PositiveFloat, PositiveInt, ValidationError
 
 from workbench.errors import InputError
-from workbench.records import Record, Run, VariantResult
+from workbench.records import Latency, Record, Run, VariantResult
 from workbench.yaml_source import read_yaml
 
 
@@ -33,7 +33,7 @@ class ServiceProfile(Record):
     cpu: str = Field(description="Name of the CPU it was measured on, or of a cloud's instance.")
     isa: tuple[str, ...] = ()
     cores: PositiveInt
-    gpu: str | None = None
+    gpu: str | None = Field(None, description="What computed; none: the CPU did.")
     measured: str = Field(description="When: ISO 8601.")
     latency: tuple[Point, ...] = Field(min_length=1)
     memory_bytes: PositiveInt | None = Field(None, description="Peak of a process that runs it.")
@@ -57,6 +57,14 @@ class ServiceProfile(Record):
                 hint=f"There is {known}.",
             )
         return found
+
+    def alone(self, sequence: int | None = None) -> Point:
+        """The point of one request by itself: the smallest batch, on the fewest threads.
+
+        Raises:
+            InputError: that length was not measured.
+        """
+        return min(self.points(sequence), key=lambda point: (point.batch, point.threads))
 
 
 def profiles_of(path: Path) -> list[ServiceProfile]:
@@ -85,31 +93,37 @@ def profiles_of_run(run: Run) -> list[ServiceProfile]:
     Raises:
         InputError: none was.
     """
-    found = [_of_variant(run, variant) for variant in run.variants if variant.measurement]
-    found = [profile for profile in found if profile is not None]
+    measured = (variant for variant in run.variants if variant.measurement)
+    found = [profile for variant in measured for profile in _of_variant(run, variant)]
     if not found:
         raise InputError(f"The run '{run.name}' has no latency.", hint="Run it again with profile.")
-    return found  # type: ignore[return-value]
+    return found
 
 
-def _of_variant(run: Run, variant: VariantResult) -> ServiceProfile | None:
-    measurement = variant.measurement
-    assert measurement is not None
-    cells = [cell for cell in measurement.latency if cell.setting.device == "cpu"]
-    if not cells:
-        return None
-    footprint = measurement.footprint
-    points = tuple(
-        Point(
-            batch=cell.setting.batch,
-            sequence=cell.setting.sequence,
-            threads=cell.setting.threads,
-            mean_ms=cell.mean_ms,
-            p50_ms=cell.p50_ms.value,
-            p99_ms=cell.p99_ms.value if cell.p99_ms else None,
-        )
-        for cell in cells
+def _of_variant(run: Run, variant: VariantResult) -> list[ServiceProfile]:
+    """What was measured on the CPU, and apart from it what was measured on the GPU."""
+    assert variant.measurement is not None
+    cells = variant.measurement.latency
+    on_cpu, on_gpu = (
+        tuple(_point(cell) for cell in cells if cell.setting.device == device)
+        for device in ("cpu", "cuda")
     )
+    found = [_profile(run, variant, on_cpu)] if on_cpu else []
+    if on_gpu:
+        # Memory and load time were measured on the CPU: the former is the host's there too.
+        other = {
+            "name": f"{variant.name} (gpu)",
+            "gpu": run.machine.gpu or "a GPU whose name was not recorded",
+            "baseline": variant.baseline and not on_cpu,
+            "load_s": None,
+        }
+        found.append(_profile(run, variant, on_gpu).model_copy(update=other))
+    return found
+
+
+def _profile(run: Run, variant: VariantResult, points: tuple[Point, ...]) -> ServiceProfile:
+    assert variant.measurement is not None
+    footprint = variant.measurement.footprint
     return ServiceProfile(
         name=variant.name,
         baseline=variant.baseline,
@@ -122,4 +136,15 @@ def _of_variant(run: Run, variant: VariantResult) -> ServiceProfile | None:
         model_bytes=footprint.model_bytes,
         load_s=footprint.load_ms.value / 1000 if footprint.load_ms else None,
         integer=any("int8" in str(step.options) for step in variant.lineage),
+    )
+
+
+def _point(cell: Latency) -> Point:
+    return Point(
+        batch=cell.setting.batch,
+        sequence=cell.setting.sequence,
+        threads=cell.setting.threads,
+        mean_ms=cell.mean_ms,
+        p50_ms=cell.p50_ms.value,
+        p99_ms=cell.p99_ms.value if cell.p99_ms else None,
     )

@@ -43,9 +43,10 @@ class SavingsPlan(Record):
             return made
         return Bill(lines=(*made.lines, self._unused(unused, month)))
 
-    def least(self, usd: Decimal, *, covers: bool) -> Decimal:
+    def least(self, usd: Decimal, month: int, *, covers: bool) -> Decimal:
         """A lower bound of a bill whose lower bound on demand is ``usd``."""
-        return usd * (1 - self.discount) if covers else usd
+        committed = (self.commitment or Decimal(0)) * month
+        return max(committed, usd * (1 - self.discount)) if covers else committed + usd
 
     def _discounted(self, bill: Bill, covered: list[Line], share: Decimal) -> Bill:
         factor = 1 - self.discount * share

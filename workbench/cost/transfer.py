@@ -16,6 +16,8 @@ from workbench.cost.ranges import Range, exactly
 from workbench.records import Record
 from workbench.yaml_source import read_yaml
 
+UNTOLD = Range[float](low=0.5, mid=0.9, high=1.34)
+"""Speed of a serverless function: what runs it is not told, any CPU of the provider's may."""
 ARM = ("arm64", "aarch64")
 ARM_SETS = ("neon", "asimd", "sve", "i8mm")
 """What instruction sets of Arm are called."""
@@ -33,17 +35,21 @@ def transfer(profile: ServiceProfile, target: InstanceType) -> Transfer:
     """The speed of one core of the target against one of the measured machine."""
     if _family(profile.cpu) == target.family:
         return Transfer(speed=exactly(1.0), why="measured on this family", basis="measured")
-    kind = _kind(profile, target)
+    return _predicted(_kind(profile, target), profile.integer)
+
+
+@cache
+def _predicted(kind: str, integer: bool) -> Transfer:
     entry = _table()[kind]
-    factors = entry["int8" if profile.integer else "fp32"]
+    factors = entry["int8" if integer else "fp32"]
     basis = str(entry["basis"])
     if source := entry.get("source"):
         basis = f"{basis}: {' '.join(str(source).split())}"
     return Transfer(speed=Range[float](**factors), why=str(entry["why"]), basis=basis)
 
 
-def lanes(target: InstanceType) -> int:
-    """Inferences of one thread at a time: one a physical core, as threads of a core share it."""
+def physical_cores(target: InstanceType) -> int:
+    """Cores, which two vCPUs share where it is not told otherwise."""
     return max(1, target.cores if target.cores is not None else target.vcpus // 2)
 
 

@@ -7,10 +7,22 @@ import io
 from collections.abc import Iterable, Iterator, Sequence
 from decimal import ROUND_HALF_UP, Decimal
 
-from workbench.cost.plan import Estimate, Plan, VariantPlan
-from workbench.report.grids import Grid
+from workbench.cost.frontier import ALIKE
+from workbench.cost.plan import Estimate, FrontierPoint, Plan, VariantPlan
+from workbench.report.grids import NONE, Grid, ms_text
 
 COLUMNS = ("option", "where", "instances", "p99 ms", "USD a month", "range", "per 1,000", "per 1 M")
+FRONTIER_NOTES = (
+    f"p99 within {ALIKE:.0%} of each other count as alike. Each fleet is the smallest that keeps "
+    "the objective (p99 in --traffic); a tighter one buys latency with more instances.",
+)
+
+
+def headline(plan: Plan) -> str:
+    """What was asked, in a line."""
+    asked = plan.modifiers.describe()
+    where = f"{plan.region}, a month of {plan.hours} hours, USD; {plan.traffic}"
+    return f"{where}; {asked}" if asked else where
 
 
 def cost_grids(plan: Plan, top: int | None = None) -> Iterator[Grid]:
@@ -42,6 +54,39 @@ def volume_grids(plans: Sequence[Plan]) -> Iterator[Grid]:
         title = f"{variant.variant}: USD a month by requests a month"
         notes = ("← the cheapest; – not possible at that volume",)
         yield Grid(title, columns, rows, notes)
+
+
+def frontier_grids(plan: Plan, top: int | None = None) -> Iterator[Grid]:
+    """The frontier of cost and p99 over all variants, then that of each."""
+    if len(plan.variants) > 1:
+        yield _frontier_grid("Frontier of all variants", plan.frontier[:top], ())
+    for variant in plan.variants:
+        notes = () if variant.frontier else ("No option is possible; without --frontier see why.",)
+        if variant is plan.variants[-1]:
+            notes = (*notes, *FRONTIER_NOTES, *plan.notes)
+        yield _frontier_grid(f"Frontier of {variant.variant}", variant.frontier[:top], notes)
+
+
+def _frontier_grid(title: str, points: Sequence[FrontierPoint], notes: tuple[str, ...]) -> Grid:
+    columns = (
+        "USD a month", "range", "p99 ms", "range", "option", "where", "variant",
+        "+USD per ms saved",
+    )  # fmt: skip
+    rows = tuple(
+        (
+            money(point.estimate.usd.mid),
+            f"{money(point.estimate.usd.low)}–{money(point.estimate.usd.high)}",
+            ms_text(point.estimate.p99_ms.mid),
+            f"{ms_text(point.estimate.p99_ms.low)}–{ms_text(point.estimate.p99_ms.high)}",
+            point.estimate.option,
+            f"{point.estimate.place}{'' if point.estimate.measured else ' *'}",
+            point.estimate.variant,
+            NONE if point.usd_per_ms is None else money(point.usd_per_ms),
+        )
+        for point in points
+    )
+    predicted = (f"* predicted: {why}" for why in _bases(point.estimate for point in points))
+    return Grid(title, columns, rows, (*predicted, *notes))
 
 
 def short(requests: float) -> str:
@@ -84,6 +129,7 @@ def sentences(plan: Plan) -> Iterator[str]:
     possible = [v for v in plan.variants if v.best]
     if not possible:
         yield "No option is possible for any variant; the reasons stand above."
+        yield from plan.notes
         return
     cheapest = min(possible, key=_best_usd)
     best = cheapest.best
@@ -101,6 +147,7 @@ def sentences(plan: Plan) -> Iterator[str]:
             f"{point.variant}: best below {point.requests:,.0f} requests a month is "
             f"{point.before}, above it {point.after}."
         )
+    yield from plan.notes
 
 
 def plan_csv(plan: Plan) -> str:
@@ -121,6 +168,32 @@ def plan_csv(plan: Plan) -> str:
                 *(f"{usd:f}" for usd in (found.usd.low, found.usd.mid, found.usd.high)),
             )
         )
+    return text.getvalue()
+
+
+def frontier_csv(plan: Plan) -> str:
+    """The points of all frontiers, a row each; the first column says of what: a variant, or all."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(
+        ("frontier", "variant", "option", "place", "p99_ms", "usd_low", "usd_mid", "usd_high",
+         "usd_per_ms"),
+    )  # fmt: skip
+    parts = [("all", plan.frontier), *((v.variant, v.frontier) for v in plan.variants)]
+    for name, points in parts:
+        for point in points:
+            found = point.estimate
+            writer.writerow(
+                (
+                    name,
+                    found.variant,
+                    found.option,
+                    found.place,
+                    f"{found.p99_ms.mid:.3f}",
+                    *(f"{usd:f}" for usd in (found.usd.low, found.usd.mid, found.usd.high)),
+                    "" if point.usd_per_ms is None else f"{point.usd_per_ms:f}",
+                )
+            )
     return text.getvalue()
 
 
@@ -147,7 +220,8 @@ def _row(plan: Plan, found: Estimate) -> tuple[str, ...]:
 
 def _bases(shown: Iterable[Estimate]) -> dict[str, None]:
     """What the predictions rest on, each once; the sources stand in --json."""
-    return dict.fromkeys(e.basis.partition(": ")[0] for e in shown if not e.measured)
+    told = (e.basis.partition(": ") for e in shown if not e.measured)
+    return dict.fromkeys(f"{why})" if source else why for why, _, source in told)
 
 
 def _refused(plan: Plan) -> tuple[tuple[str, str], ...]:

@@ -41,7 +41,8 @@ class Capacity(Record):
     """What an option uses in a month, and how it answers.
 
     Latencies in milliseconds, without the network. ``cold_share`` is the share of requests that
-    meet a cold start. ``assumptions`` are sentences that stand beside the result.
+    meet a cold start. ``batch`` is how many requests run together at most; none where a copy
+    answers one at a time. ``assumptions`` are sentences that stand beside the result.
     """
 
     units: Mapping[str, Quantity]
@@ -49,6 +50,7 @@ class Capacity(Record):
     p50_ms: float
     p99_ms: float
     cold_share: float = 0.0
+    batch: int | None = None
     assumptions: tuple[str, ...] = ()
 
 
@@ -59,6 +61,12 @@ class Option(Plugin):
     provider: ClassVar[str] = "aws"
     savings_plan: ClassVar[bool] = False
     """Whether its instance-hours are usage that a Machine Learning Savings Plan covers."""
+    sagemaker: ClassVar[bool] = False
+    """Whether its requests come through SageMaker's runtime, which PrivateLink can lead to."""
+    job: ClassVar[bool] = False
+    """Whether it is a job over many rows, to which no single requests come."""
+    gpu: ClassVar[bool] = False
+    """Whether it has the GPU that a profile names, without instance types of its own."""
 
     @abstractmethod
     def places(self, case: Case) -> Iterable[Place]:
@@ -66,11 +74,18 @@ class Option(Plugin):
 
     @abstractmethod
     def reasons(self, case: Case, place: Place) -> list[str]:
-        """Why it is not possible there; sentences with the limit and its value. Empty: possible."""
+        """Why it is not possible there, at any volume of the traffic; sentences with the limit and
+        its value. Empty: possible."""
 
     def floor(self, case: Case, place: Place) -> Decimal:
-        """A month there costs at least so much; the planner looks no further where that is more
-        than it has found already."""
+        """A month there costs at least so much, at the ``mid`` speed; the planner looks no further
+        where that is more than it has found already.
+
+        Of two places the same one must have the lower floor at every volume of the traffic.
+
+        Raises:
+            PriceMissingError: a price is not in the catalog which ``bill`` needs too.
+        """
         return Decimal(0)
 
     @abstractmethod

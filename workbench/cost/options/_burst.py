@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from workbench.cost.case import Case
 from workbench.cost.options import NotPossibleError, Place
-from workbench.cost.options._instances import service
+from workbench.cost.options._service import service_on
 
 FAMILIES = ("t2", "t3", "t3a", "t4g")
 BASELINE = 0.168
@@ -22,7 +22,7 @@ def check_burst(case: Case, place: Place, speed: float, instances: int) -> None:
     kind = case.catalog.instance(place.instance_type)
     if kind.family not in FAMILIES:
         return
-    work_s = case.traffic.requests * service(case, speed).mean_s
+    work_s = case.traffic.requests * service_on(case, place, speed).busy_s
     busy = work_s / (instances * kind.vcpus * case.hours * 3600)
     if busy > BASELINE:
         raise NotPossibleError(

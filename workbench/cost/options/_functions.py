@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from decimal import Decimal
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from workbench.cost.case import Case
+from workbench.cost.money import decimal
 from workbench.cost.options import NotPossibleError
+from workbench.cost.options._service import Service
 
 if TYPE_CHECKING:
     import numpy as np
@@ -76,6 +79,13 @@ def _starts(service_s: float, decades: int) -> tuple[np.ndarray, np.ndarray]:
         starts += rates * (blocked - after) * np.exp(-rates * blocked * KEPT_S)
         blocked = after
     return rates, starts
+
+
+def billed_s(one: Service, step_ms: int = 1) -> Decimal:
+    """Mean billed seconds of a request, each step begun as a whole: of a hit of the cache too."""
+    computed, hit = (decimal(billed_ms(s, step_ms)) / 1000 for s in (one.mean_s, one.hit_s))
+    hits = decimal(one.hits)
+    return (1 - hits) * computed + hits * hit if hits else computed
 
 
 def billed_ms(seconds: float, step_ms: int = 1) -> int:

@@ -16,9 +16,9 @@ from workbench.cost.options._instances import (
     USABLE,
     memory_reasons,
     sagemaker_lines,
-    service,
 )
 from workbench.cost.options._limits import timeout_reasons
+from workbench.cost.options._service import service
 from workbench.cost.options.real_time import payload_reasons
 
 

@@ -7,49 +7,27 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 
+from workbench.cost.accelerators import unfit
 from workbench.cost.case import Case
 from workbench.cost.catalog import Catalog
 from workbench.cost.money import Line, Quantity, Unit, decimal, gigabytes
 from workbench.cost.options import NotPossibleError, Place
-from workbench.cost.queueing import Queue, servers_for
-from workbench.cost.transfer import lanes
+from workbench.cost.options._service import MOST_LANES, alone_keeps, lanes, service_on
 
 SERVER_BYTES = 100_000_000
 """onnx_server beside its model: 80 MB were measured (benchmarks/serving); rounded up."""
 USABLE = 0.9
 """Share of an instance's memory that a container gets, as the server's own default limit."""
-UTILISATION = 0.7
-"""Highest utilisation at the peak. AWS says to begin at half of what was measured and to test
-upwards (endpoint-scaling-loadtest); the margin is for arrivals that are not Poisson."""
 VOLUME_GB = 5
 """Volume of an instance without storage of its own: image, archive and unpacked model."""
 
 
-@dataclass(frozen=True)
-class Service:
-    """How long one inference takes on a place: seconds, and its spread."""
-
-    mean_s: float
-    p50_s: float
-    p99_s: float
-    scv: float
-
-
-def service(case: Case, speed: float) -> Service:
-    """One request alone, one thread, where a core is ``speed`` times the measured one."""
-    point = min(case.profile.points(case.sequence), key=lambda p: (p.batch, p.threads))
-    mean = point.mean_ms / point.batch / 1000 / speed
-    p50 = (point.p50_ms or point.mean_ms) / point.batch / 1000 / speed
-    # Without a 99th percentile the service is taken for one that spreads by a tenth of its mean.
-    p99 = (point.p99_ms or 1.25 * point.mean_ms) / point.batch / 1000 / speed
-    sigma = max(0.0, math.log(p99 / p50)) / 2.326 if p99 > 0 and p50 > 0 else 0.0
-    return Service(mean, p50, max(p99, p50), math.expm1(sigma**2))
-
-
-def cpu_types(case: Case, mode: str) -> Iterator[Place]:
-    """All types of the region in a mode that compute on the CPU."""
+def instance_types(case: Case, mode: str) -> Iterator[Place]:
+    """The types of the region in a mode that the profile speaks for; of the case's families all,
+    so that it is said why they are refused."""
+    families = case.modifiers.families
     for kind in case.catalog.instances(case.region, mode):
-        if not kind.accelerators:
+        if kind.family in families if families else not unfit(case.profile, kind):
             yield Place(instance_type=kind.name)
 
 
@@ -83,6 +61,7 @@ class Fleet:
     instances: int
     p50_ms: float
     p99_ms: float
+    batch: int
 
 
 def fleet(case: Case, place: Place, speed: float, rate_per_s: float) -> Fleet:
@@ -91,28 +70,20 @@ def fleet(case: Case, place: Place, speed: float, rate_per_s: float) -> Fleet:
     Raises:
         NotPossibleError: the service itself takes longer than the objective.
     """
-    assert place.instance_type is not None
-    each = lanes(case.catalog.instance(place.instance_type))
-    one = service(case, speed)
-    objective = case.traffic.p99_ms / 1000 if case.traffic.p99_ms else math.inf
-    servers = servers_for(
-        rate_per_s, one.mean_s, one.scv, objective, service_quantile_s=one.p99_s,
-        ceiling=UTILISATION,
-    )  # fmt: skip
-    if servers is None and objective == math.inf:
-        raise NotPossibleError("More than 10,000 lanes would be needed.")
-    if servers is None:
-        raise NotPossibleError(
-            f"One inference takes {one.p99_s * 1000:.0f} ms (p99), the objective is "
-            f"{objective * 1000:.0f} ms."
-        )
-    count = max(least_instances(case), math.ceil(servers / each))
-    queue = Queue(rate_per_s, one.mean_s, count * each, one.scv)
-    return Fleet(
-        count,
-        1000 * queue.response_quantile_s(0.5, one.p50_s),
-        1000 * queue.response_quantile_s(0.99, one.p99_s),
-    )
+    each, one = lanes(case, place), service_on(case, place, speed)
+    objective = objective_s(case)
+    alone_keeps(one, objective)
+    needed = one.lanes(rate_per_s, objective)
+    if needed is None:
+        raise NotPossibleError(f"More than {MOST_LANES:,} lanes would be needed.")
+    count = max(least_instances(case), math.ceil(needed / each))
+    found = one.served(rate_per_s, count * each, objective)
+    return Fleet(count, 1000 * found.p50_s, 1000 * found.p99_s, found.batch)
+
+
+def objective_s(case: Case) -> float:
+    """Seconds within which 99 % are to be answered; infinite where nothing is asked."""
+    return case.traffic.p99_ms / 1000 if case.traffic.p99_ms else math.inf
 
 
 def data_units(case: Case) -> dict[str, Quantity]:

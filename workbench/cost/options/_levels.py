@@ -13,15 +13,8 @@ from typing import TYPE_CHECKING
 
 from workbench.cost.case import Case
 from workbench.cost.options import Place
-from workbench.cost.options._instances import (
-    UTILISATION,
-    Service,
-    fleet,
-    least_instances,
-    service,
-)
-from workbench.cost.queueing import Queue, servers_for
-from workbench.cost.transfer import lanes
+from workbench.cost.options._instances import fleet, least_instances, objective_s
+from workbench.cost.options._service import Service, lanes, service_on
 
 if TYPE_CHECKING:
     import numpy as np
@@ -42,12 +35,16 @@ class Minutes:
 
 @dataclass(frozen=True)
 class Instances:
-    """What the minutes of a month need: the sum over them, the most, and the slowest answers."""
+    """What the minutes of a month need: the sum over them, the most, and the slowest answers.
+
+    ``batch`` is the most that run together at the peak.
+    """
 
     hours: float
     peak: int
     p50_ms: float
     p99_ms: float
+    batch: int
 
 
 def minutes(rates: np.ndarray) -> Minutes:
@@ -63,6 +60,7 @@ def minutes(rates: np.ndarray) -> Minutes:
     return Minutes(tuple((there + lowest).tolist()), tuple(counts[there].tolist()))
 
 
+@lru_cache(maxsize=16)  # a case keeps what it has computed of its month
 def one_model(case: Case) -> Case:
     """The case of one model of the portfolio, where each has an endpoint of its own."""
     if case.portfolio == 1:
@@ -79,37 +77,31 @@ def instances_over(
     Raises:
         NotPossibleError: the service itself takes longer than the objective.
     """
-    assert place.instance_type is not None
     peak_rps = case.peak_rps
     top = fleet(case, place, speed, peak_rps)
     least = max(least, least_instances(case))
     most = max(least, top.instances)
-    each = lanes(case.catalog.instance(place.instance_type))
-    one = service(case, speed)
+    each, one, objective = lanes(case, place), service_on(case, place, speed), objective_s(case)
     total, worst = 0, {}
     for level, count in zip(month.levels, month.counts, strict=True):
-        found = min(most, max(least, _instances(case, one, level, each)))
+        found = min(most, max(least, _instances(one, level, objective, each)))
         total += found * count
         worst[found] = min(rate_of(level), peak_rps)
-    slowest = max(
-        Queue(rate, one.mean_s, found * each, one.scv).response_quantile_s(0.99, one.p99_s)
-        for found, rate in worst.items()
-    )
-    return Instances(total / 60, max(worst), top.p50_ms, max(slowest * 1000, top.p99_ms))
+    slowest = max(one.served(rate, found * each, objective).p99_s for found, rate in worst.items())
+    p99_ms = max(slowest * 1000, top.p99_ms)
+    return Instances(total / 60, max(worst), top.p50_ms, p99_ms, top.batch)
 
 
 def sustained_rps(case: Case, place: Place, speed: float, instances: int) -> float:
     """The highest level of the rate at which so many instances keep the objective; 0: none."""
-    assert place.instance_type is not None
-    each = lanes(case.catalog.instance(place.instance_type))
-    one = service(case, speed)
-    high = math.floor(_STEPS * math.log2(instances * each / one.mean_s))
+    each, one, objective = lanes(case, place), service_on(case, place, speed), objective_s(case)
+    high = math.floor(_STEPS * math.log2(instances * each / one.least_s))
     low = _LEAST
-    if _instances(case, one, low, each) > instances:
+    if _instances(one, low, objective, each) > instances:
         return 0.0
     while high - low > 1:
         middle = (low + high) // 2
-        fits = _instances(case, one, middle, each) <= instances
+        fits = _instances(one, middle, objective, each) <= instances
         low, high = (middle, high) if fits else (low, middle)
     return rate_of(low)
 
@@ -119,16 +111,12 @@ def rate_of(level: int) -> float:
     return float(2.0 ** (level / _STEPS))
 
 
-def _instances(case: Case, one: Service, level: int, each: int) -> int:
-    objective = case.traffic.p99_ms / 1000 if case.traffic.p99_ms else math.inf
-    servers = _servers(level, one.mean_s, one.scv, objective, one.p99_s)
-    return math.ceil(servers / each)
+def _instances(one: Service, level: int, objective: float, each: int) -> int:
+    return math.ceil(_lanes(one, level, objective) / each)
 
 
 @lru_cache(maxsize=100_000)
-def _servers(level: int, mean_s: float, scv: float, objective: float, p99_s: float) -> int:
-    found = servers_for(
-        rate_of(level), mean_s, scv, objective, service_quantile_s=p99_s, ceiling=UTILISATION,
-    )  # fmt: skip
+def _lanes(one: Service, level: int, objective: float) -> int:
+    found = one.lanes(rate_of(level), objective)
     # None only beyond the peak, whose fleet was found: the caller holds it to that.
     return found if found is not None else 10**9

@@ -14,8 +14,8 @@ from workbench.cost.catalog.autoscaling import (
     SCALE_OUT_ALARM,
     START_REAL_TIME,
 )
-from workbench.cost.options._instances import UTILISATION
 from workbench.cost.options._levels import Minutes, minutes
+from workbench.cost.options._service import UTILISATION
 from workbench.cost.traffic import Traffic
 
 if TYPE_CHECKING:

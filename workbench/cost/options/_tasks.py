@@ -12,12 +12,11 @@ from workbench.cost.options import NotPossibleError, Place
 from workbench.cost.options._instances import (
     SERVER_BYTES,
     USABLE,
-    UTILISATION,
     Fleet,
     least_instances,
-    service,
+    objective_s,
 )
-from workbench.cost.queueing import Queue, servers_for
+from workbench.cost.options._service import alone_keeps, service
 
 
 def sizes(table: Mapping[str, Sequence[int]]) -> Iterator[Place]:
@@ -40,16 +39,21 @@ def memory_reasons(case: Case, place: Place, models: int = 1) -> list[str]:
     ]
 
 
-def lanes(place: Place) -> int:
-    """Inferences at a time: one a physical core, which is two vCPUs."""
-    assert place.vcpus is not None
-    return max(1, int(place.vcpus) // 2)
+def lanes(case: Case, place: Place) -> int:
+    """Inferences at a time: one for so many cores as it took, a core being two vCPUs."""
+    return max(1, int(_cores(place)) // case.profile.alone(case.sequence).threads)
 
 
-def core_share(place: Place) -> float:
-    """The part of a core's time that a place of less than one vCPU gets."""
+def core_share(case: Case, place: Place) -> float:
+    """The part that a place has of the cores of one inference, where it has fewer."""
+    return min(1.0, _cores(place) / case.profile.alone(case.sequence).threads)
+
+
+def _cores(place: Place) -> float:
+    """Physical cores; a single vCPU has one to itself."""
     assert place.vcpus is not None
-    return min(1.0, float(place.vcpus))
+    vcpus = float(place.vcpus)
+    return min(1.0, vcpus) if vcpus < 2 else vcpus // 2
 
 
 def tasks(case: Case, place: Place, speed: float, rate_per_s: float) -> Fleet:
@@ -58,29 +62,18 @@ def tasks(case: Case, place: Place, speed: float, rate_per_s: float) -> Fleet:
     Raises:
         NotPossibleError: the service itself takes longer than the objective.
     """
-    each, one = lanes(place), service(case, speed * core_share(place))
-    objective = case.traffic.p99_ms / 1000 if case.traffic.p99_ms else math.inf
-    servers = servers_for(
-        rate_per_s, one.mean_s, one.scv, objective, service_quantile_s=one.p99_s,
-        ceiling=UTILISATION,
-    )  # fmt: skip
-    if servers is None and one.p99_s > objective:
-        raise NotPossibleError(
-            f"One inference takes {one.p99_s * 1000:.0f} ms (p99), the objective is "
-            f"{objective * 1000:.0f} ms."
-        )
-    if servers is None:
+    each, one = lanes(case, place), service(case, speed * core_share(case, place))
+    objective = objective_s(case)
+    alone_keeps(one, objective)
+    needed = one.lanes(rate_per_s, objective)
+    if needed is None:
         raise NotPossibleError(
             f"{rate_per_s:,.0f} requests a second of {one.mean_s * 1000:.0f} ms need more "
             "containers than are looked for (10,000 cores)."
         )
-    count = max(least_instances(case), math.ceil(servers / each))
-    queue = Queue(rate_per_s, one.mean_s, count * each, one.scv)
-    return Fleet(
-        count,
-        1000 * queue.response_quantile_s(0.5, one.p50_s),
-        1000 * queue.response_quantile_s(0.99, one.p99_s),
-    )
+    count = max(least_instances(case), math.ceil(needed / each))
+    found = one.served(rate_per_s, count * each, objective)
+    return Fleet(count, 1000 * found.p50_s, 1000 * found.p99_s, found.batch)
 
 
 def vcpu_hours(place: Place, task_hours: float | int | Decimal) -> Quantity:

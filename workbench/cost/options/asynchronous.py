@@ -13,20 +13,19 @@ from workbench.cost.money import Bill, Quantity, decimal
 from workbench.cost.options import Capacity, NotPossibleError, Option, Place
 from workbench.cost.options._hosting import check_credits, hosting_bill
 from workbench.cost.options._instances import (
-    cpu_types,
     data_units,
+    instance_types,
     least_instances,
     least_usd,
     memory_reasons,
-    service,
     storage_units,
 )
 from workbench.cost.options._levels import instances_over, one_model
 from workbench.cost.options._limits import timeout_reasons
 from workbench.cost.options._scaling import backlog_waits_s, followed
+from workbench.cost.options._service import lanes, service, service_on
 from workbench.cost.options._zero import Zero, to_zero
 from workbench.cost.options.real_time import payload_reasons
-from workbench.cost.transfer import lanes
 
 WAKE_S = START_ASYNC.range.mid
 TAIL_S = ASYNC_WAKE_BILLED.range.mid - WAKE_S
@@ -38,10 +37,11 @@ class Asynchronous(Option):
 
     name: ClassVar[str] = "asynchronous"
     savings_plan: ClassVar[bool] = True
+    sagemaker: ClassVar[bool] = True
 
     def places(self, case: Case) -> Iterable[Place]:
-        """All CPU types that take asynchronous endpoints in the region."""
-        return cpu_types(case, "async")
+        """All types that take asynchronous endpoints in the region."""
+        return instance_types(case, "async")
 
     def reasons(self, case: Case, place: Place) -> list[str]:
         """Memory, payload, time-out."""
@@ -86,6 +86,7 @@ class Asynchronous(Option):
             instances=found.peak * case.portfolio,
             p50_ms=p50_s * 1000,
             p99_ms=p99_s * 1000,
+            batch=found.batch,
             cold_share=zero.late_share,
             assumptions=tuple(_assumptions(zero, case.portfolio)),
         )
@@ -100,9 +101,8 @@ class Asynchronous(Option):
 
 def _waits_s(case: Case, place: Place, speed: float, zero: Zero) -> tuple[float, float]:
     """Median and 99th percentile of the wait for instances: at zero, and in rises of the rate."""
-    assert place.instance_type is not None
-    lanes_on = lanes(case.catalog.instance(place.instance_type)) * least_instances(case)
-    mean_s = service(case, speed).mean_s
+    lanes_on = lanes(case, place) * least_instances(case)
+    mean_s = service_on(case, place, speed).busy_s
     drain_s = zero.woken_rps * WAKE_S * mean_s / lanes_on
     grown = backlog_waits_s(case.traffic, case.hours, lanes_on / mean_s)
     return (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
+from decimal import Decimal
 from functools import lru_cache
 from typing import ClassVar
 
@@ -11,19 +12,22 @@ from workbench.cost.case import Case
 from workbench.cost.catalog import Catalog
 from workbench.cost.catalog.autoscaling import START_REAL_TIME
 from workbench.cost.catalog.limits import limit
-from workbench.cost.money import Bill, Quantity, hours
+from workbench.cost.money import Bill, Quantity, decimal, hours
 from workbench.cost.options import Capacity, NotPossibleError, Option, Place
 from workbench.cost.options._hosting import hosting_bill
-from workbench.cost.options._instances import cpu_types, memory_reasons, service
+from workbench.cost.options._instances import instance_types, memory_reasons
 from workbench.cost.options._limits import timeout_reasons
+from workbench.cost.options._service import lanes, service
 from workbench.cost.options.real_time import payload_reasons
 from workbench.cost.traffic import Traffic
-from workbench.cost.transfer import lanes
+from workbench.cost.transfer import physical_cores
 
 DAY_H = 24
 NIGHT_H = 8.0
 """How long a night's job may take; a longer one gets more instances."""
 START_S = START_REAL_TIME.range.mid
+SUMMED = 1 - 1e-9
+"""A floor is below the sum over all nights, whatever that is rounded to."""
 WORK, START = "instances", "start-up"
 ASSUMED = (
     f"One job a night, of at most {NIGHT_H:.0f} hours; a start of {START_S / 60:.0f} minutes is "
@@ -41,10 +45,11 @@ class BatchTransform(Option):
 
     name: ClassVar[str] = "batch-transform"
     savings_plan: ClassVar[bool] = True
+    job: ClassVar[bool] = True
 
     def places(self, case: Case) -> Iterable[Place]:
-        """All CPU types that take batch transform in the region."""
-        return cpu_types(case, "batch-transform")
+        """All types that take batch transform in the region."""
+        return instance_types(case, "batch-transform")
 
     def reasons(self, case: Case, place: Place) -> list[str]:
         """All traffic must be able to wait; memory, payload, time-out."""
@@ -60,10 +65,19 @@ class BatchTransform(Option):
             *timeout_reasons(service(case, 1.0).p99_s, "batch_transform"),
         ]
 
+    def floor(self, case: Case, place: Place) -> Decimal:
+        """The start of one instance each night, without the work."""
+        assert place.instance_type is not None
+        price = case.catalog.hourly(place.instance_type, case.region, "batch-transform")
+        per_day = _per_day(case.traffic, case.hours)
+        nights = sum(_likely(requests) for requests in per_day)
+        return price.usd * decimal(nights * START_S * SUMMED / 3600) * case.portfolio
+
     def capacity(self, case: Case, place: Place, speed: float) -> Capacity:
         """Instance-hours of a night's work and of the start, for all nights."""
         assert place.instance_type is not None
-        each = lanes(case.catalog.instance(place.instance_type))
+        kind = case.catalog.instance(place.instance_type)
+        each = lanes(case, place) if case.profile.gpu else physical_cores(kind)
         per_day = _per_day(case.traffic, case.hours)
         seconds = _seconds(case, speed) / each
         most = int(limit("batch_transform", "instance_count_quota").value)
@@ -73,7 +87,7 @@ class BatchTransform(Option):
             needed = max(1, math.ceil(requests * seconds / room))
             count = max(count, needed)
             work += requests * seconds
-            start += needed * START_S * (1 - math.exp(-requests)) * case.portfolio
+            start += needed * START_S * _likely(requests) * case.portfolio
             longest = max(longest, START_S + requests * seconds / needed)
         if count > most:
             raise NotPossibleError(
@@ -95,10 +109,17 @@ class BatchTransform(Option):
         return hosting_bill(units, (WORK, START), place, catalog, region, "batch-transform")
 
 
+def _likely(requests: float) -> float:
+    """That there is anything to do in a night."""
+    return 1 - math.exp(-requests)
+
+
 def _seconds(case: Case, speed: float) -> float:
-    """Seconds of one core for an inference, at the batch and threads that do the most."""
+    """Seconds of one core (or GPU) for an inference, at the batch and threads that do the most."""
     points = case.profile.points(case.sequence)
-    return min(p.mean_ms * p.threads / p.batch for p in points) / 1000 / speed
+    cores = (1 if case.profile.gpu else point.threads for point in points)
+    least = min(p.mean_ms * n / p.batch for p, n in zip(points, cores, strict=True))
+    return least / 1000 / speed
 
 
 @lru_cache(maxsize=256)

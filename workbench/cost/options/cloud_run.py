@@ -13,17 +13,19 @@ from workbench.cost.money import Bill, Line, Quantity, Unit, decimal, gb_seconds
 from workbench.cost.options import Capacity, Option, Place
 from workbench.cost.options._functions import (
     ASSUMED,
-    billed_ms,
+    billed_s,
     busy_copies,
     check,
     cold,
     start_seconds,
 )
-from workbench.cost.options._instances import UTILISATION, Service, service
+from workbench.cost.options._instances import least_instances
 from workbench.cost.options._levels import one_model
 from workbench.cost.options._regions import google
+from workbench.cost.options._service import UTILISATION, Service, service
 from workbench.cost.options._tasks import core_share, lanes, memory_reasons, sizes, tasks
 from workbench.cost.options._tiers import beyond
+from workbench.cost.transfer import UNTOLD
 
 SIZES_MB = {
     "1": (512, 1024, 2048, 4096),
@@ -35,6 +37,8 @@ SIZES_MB = {
 ROUNDED_MS = 100
 """Billed time is rounded up to tenths of a second."""
 PAYLOAD_BYTES = 32 * 2**20
+SUMMED = 1 - 1e-9
+"""A floor is below the sum over all minutes, whatever that is rounded to."""
 TIMEOUT_S = 3600
 """Both by Cloud Run's quotas (a request over HTTP/1; 60 minutes)."""
 
@@ -72,25 +76,29 @@ class CloudRun(Option):
         """Memory, payload."""
         return memory_reasons(case, place) + _payload_reasons(case)
 
+    def floor(self, case: Case, place: Place) -> Decimal:
+        """The requests with the least time that they can be billed for, without any start."""
+        one = service(case, UNTOLD.mid * core_share(case, place))
+        shared_s = one.busy_s / (lanes(case, place) * UTILISATION)
+        seconds = case.traffic.requests * min(_rounded_s(one), shared_s) * SUMMED
+        units = _units(case, place, decimal(seconds))
+        return self.bill(units, place, case.catalog, case.region).usd
+
     def capacity(self, case: Case, place: Place, speed: float) -> Capacity:
         """vCPU-seconds and GB-seconds of the time in which a copy answers, and of its start."""
-        one = service(case, speed * core_share(place))
+        one = service(case, speed * core_share(case, place))
         starting = start_seconds(case, speed)
         model = one_model(case)
-        met = cold(model, one.mean_s / lanes(place))
-        p99_s = one.p99_s + (starting if met.share > 0.01 else 0.0)
+        met = cold(model, one.mean_s / lanes(case, place))
+        p99_s = one.quantile_s(0.99) + (starting if met.share > 0.01 else 0.0)
         check(case, p99_s, met.share, starting, TIMEOUT_S)
-        seconds = _billed_seconds(model, one, lanes(place)) + decimal(met.billed * starting)
+        seconds = _billed_seconds(model, one, lanes(case, place)) + decimal(met.billed * starting)
         seconds *= case.portfolio
-        copies = math.ceil(busy_copies(model.peak_rps, one.mean_s) / lanes(place))
+        copies = math.ceil(busy_copies(model.peak_rps, one.busy_s) / lanes(case, place))
         return Capacity(
-            units={
-                "vcpu": vcpu_seconds(place, seconds),
-                "memory": gb_seconds(place.memory_mb or 0, seconds),
-                "requests": requests(case.traffic.requests),
-            },
+            units=_units(case, place, seconds),
             instances=copies * case.portfolio,
-            p50_ms=one.p50_s * 1000,
+            p50_ms=one.quantile_s(0.5) * 1000,
             p99_ms=p99_s * 1000,
             cold_share=met.share,
             assumptions=tuple(_assumptions(case)),
@@ -113,19 +121,21 @@ class CloudRunAlways(CloudRun):
 
     name: ClassVar[str] = "cloud-run-always"
 
+    def floor(self, case: Case, place: Place) -> Decimal:
+        """The fewest containers that the availability allows, for each model's service."""
+        units = _always(case, place, least_instances(case) * case.portfolio)
+        return self.bill(units, place, case.catalog, case.region).usd
+
     def capacity(self, case: Case, place: Place, speed: float) -> Capacity:
         """Containers of the peak, all month; requests are not billed."""
         found = tasks(case, place, speed, one_model(case).peak_rps)
         containers = found.instances * case.portfolio
-        seconds = Decimal(containers * case.hours * 3600)
         return Capacity(
-            units={
-                "vcpu always": vcpu_seconds(place, seconds),
-                "memory always": gb_seconds(place.memory_mb or 0, seconds),
-            },
+            units=_always(case, place, containers),
             instances=containers,
             p50_ms=found.p50_ms,
             p99_ms=found.p99_ms,
+            batch=found.batch,
             assumptions=(_where(case), "Data transfer is not priced; no free tier."),
         )
 
@@ -136,6 +146,26 @@ def vcpu_seconds(place: Place, seconds: int | float | str | Decimal) -> Quantity
     return Quantity(amount=place.vcpus * decimal(seconds), unit=Unit.VCPU_SECOND)
 
 
+def _units(case: Case, place: Place, seconds: Decimal) -> dict[str, Quantity]:
+    return {
+        "vcpu": vcpu_seconds(place, seconds),
+        "memory": gb_seconds(place.memory_mb or 0, seconds),
+        "requests": requests(case.traffic.requests),
+    }
+
+
+def _always(case: Case, place: Place, containers: int) -> dict[str, Quantity]:
+    seconds = Decimal(containers * case.hours * 3600)
+    return {
+        "vcpu always": vcpu_seconds(place, seconds),
+        "memory always": gb_seconds(place.memory_mb or 0, seconds),
+    }
+
+
+def _rounded_s(one: Service) -> float:
+    return float(billed_s(one, ROUNDED_MS))
+
+
 def _billed_seconds(case: Case, one: Service, each: int) -> Decimal:
     """Container-seconds: each request's time, rounded up, but no more than containers are there.
 
@@ -144,9 +174,8 @@ def _billed_seconds(case: Case, one: Service, each: int) -> Decimal:
     """
     import numpy as np
 
-    rounded_s = billed_ms(one.mean_s, ROUNDED_MS) / 1000
-    there = np.ceil(case.per_minute / 60 * one.mean_s / (each * UTILISATION))
-    return decimal(float(np.minimum(case.per_minute * rounded_s, there * 60).sum()))
+    there = np.ceil(case.per_minute / 60 * one.busy_s / (each * UTILISATION))
+    return decimal(float(np.minimum(case.per_minute * _rounded_s(one), there * 60).sum()))
 
 
 def _payload_reasons(case: Case) -> list[str]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from decimal import Decimal
 from typing import ClassVar
 
 from workbench.cost.case import Case
 from workbench.cost.catalog import Catalog
 from workbench.cost.money import Bill, Line, Quantity, gb_seconds
 from workbench.cost.options import Capacity, Option, Place
+from workbench.cost.options._instances import least_instances
 from workbench.cost.options._priced import price_reasons
 from workbench.cost.options._tasks import memory_reasons, sizes, tasks
 from workbench.cost.options.cloud_run import vcpu_seconds
@@ -32,18 +34,20 @@ class ContainerInstances(Option):
         missing = price_reasons(case, "azure", "container-instances", ITEMS)
         return missing or memory_reasons(case, place, case.portfolio)
 
+    def floor(self, case: Case, place: Place) -> Decimal:
+        """The fewest containers that the availability allows."""
+        units = _units(case, place, least_instances(case))
+        return self.bill(units, place, case.catalog, case.region).usd
+
     def capacity(self, case: Case, place: Place, speed: float) -> Capacity:
         """Containers of the peak, all month."""
         found = tasks(case, place, speed, case.peak_rps)
-        seconds = found.instances * case.hours * 3600
         return Capacity(
-            units={
-                "vcpu": vcpu_seconds(place, seconds),
-                "memory": gb_seconds(place.memory_mb or 0, seconds),
-            },
+            units=_units(case, place, found.instances),
             instances=found.instances,
             p50_ms=found.p50_ms,
             p99_ms=found.p99_ms,
+            batch=found.batch,
             assumptions=("Load balancing between the containers is not priced.",),
         )
 
@@ -61,3 +65,11 @@ class ContainerInstances(Option):
                 for name, quantity in units.items()
             )
         )
+
+
+def _units(case: Case, place: Place, containers: int) -> dict[str, Quantity]:
+    seconds = containers * case.hours * 3600
+    return {
+        "vcpu": vcpu_seconds(place, seconds),
+        "memory": gb_seconds(place.memory_mb or 0, seconds),
+    }

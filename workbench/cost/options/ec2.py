@@ -11,7 +11,7 @@ from workbench.cost.catalog import Catalog
 from workbench.cost.money import Bill, Line, Quantity, hours
 from workbench.cost.options import Capacity, Option, Place
 from workbench.cost.options._burst import check_burst
-from workbench.cost.options._instances import cpu_types, fleet, least_usd, memory_reasons
+from workbench.cost.options._instances import fleet, instance_types, least_usd, memory_reasons
 
 NOT_PRICED = "Load balancer, volumes, data transfer and the work of running it are not priced."
 INTERRUPTED = (
@@ -27,8 +27,8 @@ class Ec2(Option):
     mode: ClassVar[str] = "ec2"
 
     def places(self, case: Case) -> Iterable[Place]:
-        """All CPU types with a price in the region."""
-        return cpu_types(case, self.mode)
+        """All types with a price in the region."""
+        return instance_types(case, self.mode)
 
     def reasons(self, case: Case, place: Place) -> list[str]:
         """Memory, of all models of the portfolio."""
@@ -47,6 +47,7 @@ class Ec2(Option):
             instances=found.instances,
             p50_ms=found.p50_ms,
             p99_ms=found.p99_ms,
+            batch=found.batch,
             assumptions=(NOT_PRICED,),
         )
 

@@ -51,6 +51,7 @@ class Fargate(Option):
             instances=found.instances,
             p50_ms=found.p50_ms,
             p99_ms=found.p99_ms,
+            batch=found.batch,
             assumptions=("Load balancer, image storage and data transfer are not priced.",),
         )
 

@@ -16,16 +16,16 @@ from workbench.cost.options import Capacity, NotPossibleError, Option, Place
 from workbench.cost.options._functions import busy_copies, check, cold, start_seconds
 from workbench.cost.options._hosting import check_credits, hosting_bill, real_time_reasons
 from workbench.cost.options._instances import (
-    cpu_types,
     data_units,
     fleet,
+    instance_types,
     least_instances,
     least_usd,
-    service,
     storage_units,
 )
 from workbench.cost.options._levels import sustained_rps
 from workbench.cost.options._limits import check_concurrency
+from workbench.cost.options._service import Service, service_of_function
 from workbench.cost.options.serverless import ASSUMPTIONS, SERVICE, duration, serverless_reasons
 
 if TYPE_CHECKING:
@@ -63,13 +63,14 @@ class Hybrid(Option):
 
     name: ClassVar[str] = "hybrid"
     savings_plan: ClassVar[bool] = True
+    sagemaker: ClassVar[bool] = True
 
     def places(self, case: Case) -> Iterable[Place]:
         """All hosted CPU types, each with the smallest memory size that holds the model."""
         sizes = [int(memory) for memory in limit("serverless", "memory_mb").value]
         fits = [m for m in sizes if not serverless_reasons(case, Place(memory_mb=m))]
         memory = fits[0] if fits else sizes[-1]
-        for place in cpu_types(case, "hosting"):
+        for place in instance_types(case, "hosting"):
             yield place.model_copy(update={"memory_mb": memory})
 
     def reasons(self, case: Case, place: Place) -> list[str]:
@@ -92,15 +93,15 @@ class Hybrid(Option):
         if top.instances <= least:
             raise NotPossibleError(f"{least} instance(s) serve the peak: nothing flows over.")
         beside = min(speed, SLOWER)
-        one = service(case, beside)
+        one = service_of_function(case, beside)
         starting = start_seconds(case, beside)
-        base, over = self._cheapest(case, place, speed, one.mean_s, (least, top.instances))
+        base, over = self._cheapest(case, place, speed, one, (least, top.instances))
         flowing = float(over.per_minute.sum())
         peak = float(over.per_minute.max()) / 60
-        copies = busy_copies(peak, one.mean_s)
+        copies = busy_copies(peak, one.busy_s)
         check_concurrency(copies)
         share = cold(over, one.mean_s).share * flowing / case.traffic.requests
-        p99_s = max(top.p99_ms / 1000, one.p99_s) + (starting if share > 0.01 else 0.0)
+        p99_s = max(top.p99_ms / 1000, one.quantile_s(0.99)) + (starting if share > 0.01 else 0.0)
         check(case, p99_s, share, starting, float(limit("serverless", "timeout_s").value))
         total = base * case.hours
         kept = replace(case, traffic=case.traffic.scaled(case.traffic.requests - flowing))
@@ -108,19 +109,20 @@ class Hybrid(Option):
         return Capacity(
             units={
                 "instances": hours(total),
-                OVERFLOW: duration(flowing, one.mean_s),
+                OVERFLOW: duration(flowing, one),
                 **storage_units(case, place, total),
                 **data_units(case),
             },
             instances=base,
             p50_ms=top.p50_ms,
             p99_ms=p99_s * 1000,
+            batch=top.batch,
             cold_share=share,
             assumptions=tuple(_assumptions(base, flowing / case.traffic.requests, place)),
         )
 
     def _cheapest(
-        self, case: Case, place: Place, speed: float, mean_s: float, bounds: tuple[int, int]
+        self, case: Case, place: Place, speed: float, one: Service, bounds: tuple[int, int]
     ) -> tuple[int, Overflow]:
         """The size of the base, and what it leaves over."""
         least, top = bounds
@@ -132,7 +134,7 @@ class Hybrid(Option):
         for base in range(least, top, step):
             served = sustained_rps(case, place, speed, base)
             flowing = float(over_base(case, served).sum())
-            usd = hour * base * case.hours + second * duration(flowing, mean_s).amount
+            usd = hour * base * case.hours + second * duration(flowing, one).amount
             if flowing > 0 and (best is None or usd < best[0]):
                 best = (usd, base, served)
         if best is None or best[0] >= hour * top * case.hours:

@@ -24,8 +24,8 @@ from workbench.cost.options._hosting import check_credits, hosting_bill, real_ti
 from workbench.cost.options._instances import (
     SERVER_BYTES,
     USABLE,
-    cpu_types,
     data_units,
+    instance_types,
     least_instances,
     least_usd,
     storage_units,
@@ -50,10 +50,11 @@ class InferenceComponents(Option):
 
     name: ClassVar[str] = "inference-components"
     savings_plan: ClassVar[bool] = True
+    sagemaker: ClassVar[bool] = True
 
     def places(self, case: Case) -> Iterable[Place]:
-        """All CPU types that are hosted in the region."""
-        return cpu_types(case, "hosting")
+        """All types that are hosted in the region."""
+        return instance_types(case, "hosting")
 
     def reasons(self, case: Case, place: Place) -> list[str]:
         """Memory, payload, time-out; and what fails at zero is not redundant."""
@@ -91,6 +92,7 @@ class InferenceComponents(Option):
             instances=found.peak,
             p50_ms=found.p50_ms,
             p99_ms=found.p99_ms,
+            batch=found.batch,
             cold_share=zero.late_share,
             assumptions=tuple(_assumptions(zero)),
         )

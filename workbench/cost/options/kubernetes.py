@@ -8,10 +8,10 @@ from typing import ClassVar
 
 from workbench.cost.case import Case
 from workbench.cost.catalog import Catalog
-from workbench.cost.money import Bill, Line, Quantity, hours
+from workbench.cost.money import Bill, Line, Price, Quantity, hours
 from workbench.cost.options import Capacity, Option, Place
 from workbench.cost.options._burst import check_burst
-from workbench.cost.options._instances import cpu_types, fleet, least_usd, memory_reasons
+from workbench.cost.options._instances import fleet, instance_types, least_usd, memory_reasons
 
 CONTROL_PLANES = {
     "eks control plane": ("aws", "eks", "control-plane"),
@@ -27,16 +27,16 @@ class Kubernetes(Option):
     name: ClassVar[str] = "kubernetes"
 
     def places(self, case: Case) -> Iterable[Place]:
-        """All CPU types of EC2 with a price in the region."""
-        return cpu_types(case, "ec2")
+        """All types of EC2 with a price in the region."""
+        return instance_types(case, "ec2")
 
     def reasons(self, case: Case, place: Place) -> list[str]:
         """Memory, of all models of the portfolio."""
         return memory_reasons(case, place, case.portfolio)
 
     def floor(self, case: Case, place: Place) -> Decimal:
-        """The fewest nodes that the availability allows, without the control plane."""
-        return least_usd(case, place, "ec2")
+        """The fewest nodes that the availability allows, and the control plane."""
+        return least_usd(case, place, "ec2") + case.hours * _plane(case).usd
 
     def capacity(self, case: Case, place: Place, speed: float) -> Capacity:
         """Nodes of the peak and the control plane, all month."""
@@ -50,6 +50,7 @@ class Kubernetes(Option):
             instances=found.instances,
             p50_ms=found.p50_ms,
             p99_ms=found.p99_ms,
+            batch=found.batch,
             assumptions=(
                 "The cluster serves this model only, and what Kubernetes itself uses of a node is "
                 "not subtracted; load balancer, volumes and data transfer are not priced.",
@@ -61,6 +62,10 @@ class Kubernetes(Option):
     ) -> Bill:
         """Control plane and node-hours."""
         return Bill(lines=tuple(_line(n, q, place, catalog, region) for n, q in units.items()))
+
+
+def _plane(case: Case) -> Price:
+    return case.catalog.item(*CONTROL_PLANES["eks control plane"], case.region)
 
 
 def _line(name: str, quantity: Quantity, place: Place, catalog: Catalog, region: str) -> Line:

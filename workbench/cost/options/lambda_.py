@@ -14,17 +14,19 @@ from workbench.cost.money import Bill, Line, Quantity, decimal, gb_seconds, requ
 from workbench.cost.options import Capacity, Option, Place
 from workbench.cost.options._functions import (
     ASSUMED,
-    billed_ms,
+    billed_s,
     busy_copies,
     check,
     cold,
     start_seconds,
 )
-from workbench.cost.options._instances import SERVER_BYTES, service
+from workbench.cost.options._instances import SERVER_BYTES
 from workbench.cost.options._levels import one_model
+from workbench.cost.options._service import service_of_function
 from workbench.cost.options._tasks import memory_reasons
 from workbench.cost.options._tiers import Tier, beyond, tiered_lines
 from workbench.cost.options.real_time import payload_reasons
+from workbench.cost.transfer import UNTOLD
 
 FULL_VCPU_MB = 1769
 """The memory at which a function has one vCPU (AWS Lambda developer guide); less has its share."""
@@ -101,37 +103,48 @@ class Lambda(Option):
         """Memory, payload, image."""
         return memory_reasons(case, place) + payload_reasons(case, "lambda") + _image_reasons(case)
 
+    def floor(self, case: Case, place: Place) -> Decimal:
+        """All requests without any start."""
+        one = service_of_function(case, UNTOLD.mid * _share(place))
+        billed = decimal(case.traffic.requests) * billed_s(one)
+        units = self._units(case, place, billed)
+        return self.bill(units, place, case.catalog, case.region).usd
+
     def capacity(self, case: Case, place: Place, speed: float) -> Capacity:
         """Billed milliseconds of all requests and of the starts, by memory."""
-        assert place.memory_mb is not None
-        share = min(1.0, place.memory_mb / FULL_VCPU_MB)
-        one = service(case, speed * share)
+        share = _share(place)
+        one = service_of_function(case, speed * share)
         starting = start_seconds(case, speed * share)
         model = one_model(case)
         met = cold(model, one.mean_s)
-        p99_s = one.p99_s + (starting if met.share > 0.01 else 0.0)
+        p99_s = one.quantile_s(0.99) + (starting if met.share > 0.01 else 0.0)
         timeout = (
             limit("lambda", "timeout_s").value if self.gateway == "none" else GATEWAY_TIMEOUT_S
         )
         check(case, p99_s, met.share, starting, timeout)
         count = decimal(case.traffic.requests)
-        billed = count * billed_ms(one.mean_s) / 1000
+        billed = count * billed_s(one)
         billed += decimal(met.billed * starting) * case.portfolio
-        copies = busy_copies(model.peak_rps, one.mean_s) * case.portfolio
-        units = {
-            "requests": requests(count),
-            f"duration-{_architecture(case)}": gb_seconds(place.memory_mb, billed),
-        }
-        if self.gateway != "none":
-            units[self.gateway] = requests(count * _pieces(case, self.gateway))
+        copies = busy_copies(model.peak_rps, one.busy_s) * case.portfolio
         return Capacity(
-            units=units,
+            units=self._units(case, place, billed),
             instances=copies,
-            p50_ms=one.p50_s * 1000,
+            p50_ms=one.quantile_s(0.5) * 1000,
             p99_ms=p99_s * 1000,
             cold_share=met.share,
             assumptions=tuple(_assumptions(self.gateway, copies)),
         )
+
+    def _units(self, case: Case, place: Place, billed_s: Decimal) -> dict[str, Quantity]:
+        assert place.memory_mb is not None
+        count = decimal(case.traffic.requests)
+        units = {
+            "requests": requests(count),
+            f"duration-{_architecture(case)}": gb_seconds(place.memory_mb, billed_s),
+        }
+        if self.gateway != "none":
+            units[self.gateway] = requests(count * _pieces(case, self.gateway))
+        return units
 
     def bill(
         self, units: Mapping[str, Quantity], place: Place, catalog: Catalog, region: str
@@ -148,6 +161,12 @@ class Lambda(Option):
                 lambda item, of=service_name: catalog.item("aws", of, item, region),  # type: ignore[misc]
             )
         return Bill(lines=tuple(lines))
+
+
+def _share(place: Place) -> float:
+    """The part of a vCPU that comes with the memory."""
+    assert place.memory_mb is not None
+    return min(1.0, place.memory_mb / FULL_VCPU_MB)
 
 
 def _image_reasons(case: Case) -> list[str]:

@@ -21,9 +21,10 @@ class MultiContainer(Option):
 
     name: ClassVar[str] = "multi-container"
     savings_plan: ClassVar[bool] = True
+    sagemaker: ClassVar[bool] = True
 
     def places(self, case: Case) -> Iterable[Place]:
-        """All CPU types that are hosted in the region."""
+        """All types that are hosted in the region."""
         return RealTime().places(case)
 
     def reasons(self, case: Case, place: Place) -> list[str]:
@@ -41,7 +42,10 @@ class MultiContainer(Option):
 
     def capacity(self, case: Case, place: Place, speed: float) -> Capacity:
         """Instances of the peak of all models together, all month."""
-        found = RealTime().capacity(replace(case, portfolio=1), place, speed)
+        # Requests of different models do not run together.
+        unbatched = case.modifiers.model_copy(update={"batching": False})
+        together = replace(case, portfolio=1, modifiers=unbatched)
+        found = RealTime().capacity(together, place, speed)
         said = f"Each instance has all {case.portfolio} containers loaded, each with its server."
         return found.model_copy(update={"assumptions": (*found.assumptions, said)})
 

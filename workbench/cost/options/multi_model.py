@@ -15,13 +15,13 @@ from workbench.cost.options._hosting import check_credits, hosting_bill, real_ti
 from workbench.cost.options._instances import (
     SERVER_BYTES,
     USABLE,
-    cpu_types,
     data_units,
     fleet,
+    instance_types,
     least_usd,
-    service,
     storage_units,
 )
+from workbench.cost.options._service import service_on
 
 FOR_MEMORY = "instances for memory"
 """Beyond what the rate needs, so that the models that are asked for stay loaded."""
@@ -32,10 +32,11 @@ class MultiModel(Option):
 
     name: ClassVar[str] = "multi-model"
     savings_plan: ClassVar[bool] = True
+    sagemaker: ClassVar[bool] = True
 
     def places(self, case: Case) -> Iterable[Place]:
-        """All CPU types that take multi-model endpoints in the region."""
-        return cpu_types(case, "multi-model")
+        """All types that take multi-model endpoints in the region."""
+        return instance_types(case, "multi-model")
 
     def reasons(self, case: Case, place: Place) -> list[str]:
         """One model shares nothing; memory, payload, time-out."""
@@ -53,7 +54,7 @@ class MultiModel(Option):
     def capacity(self, case: Case, place: Place, speed: float) -> Capacity:
         """Instances that the rate needs and those that the memory needs, all month."""
         held = slots(case, place)
-        one = service(case, speed)
+        one = service_on(case, place, speed)
         load_s = (case.profile.load_s or 0.0) / speed
         allowed = case.traffic.cold_start_share
         rate = case.peak_rps
@@ -62,7 +63,7 @@ class MultiModel(Option):
         count = max(needed.instances, memory)
         cold = max(0.0, 1 - count * held / case.portfolio)
         # Loading is work too: it is put into the rate as so many more inferences.
-        busy = fleet(case, place, speed, rate * (1 + cold * load_s / one.mean_s))
+        busy = fleet(case, place, speed, rate * (1 + cold * load_s / one.busy_s))
         count = max(count, busy.instances)
         p99_ms = busy.p99_ms + (load_s * 1000 if cold > 0.01 else 0.0)
         _check(case, p99_ms, cold, load_s)
@@ -79,6 +80,7 @@ class MultiModel(Option):
             instances=count,
             p50_ms=busy.p50_ms,
             p99_ms=p99_ms,
+            batch=busy.batch,
             cold_share=cold,
             assumptions=tuple(_assumptions(case, held, cold)),
         )

@@ -20,12 +20,13 @@ class Pipeline(Option):
 
     name: ClassVar[str] = "pipeline"
     savings_plan: ClassVar[bool] = True
+    sagemaker: ClassVar[bool] = True
 
     stages: int = 1
     """Containers that a request passes; 1: pre-processing is in the model's own container."""
 
     def places(self, case: Case) -> Iterable[Place]:
-        """All CPU types that are hosted in the region."""
+        """All types that are hosted in the region."""
         return RealTime().places(case)
 
     def reasons(self, case: Case, place: Place) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from decimal import Decimal
 from typing import ClassVar
 
@@ -13,16 +14,16 @@ from workbench.cost.money import Bill, Line, Quantity, hours
 from workbench.cost.options import Capacity, NotPossibleError, Option, Place
 from workbench.cost.options._burst import check_burst
 from workbench.cost.options._instances import (
-    cpu_types,
     data_units,
     fleet,
+    instance_types,
     least_usd,
     memory_reasons,
     sagemaker_lines,
-    service,
     storage_units,
 )
 from workbench.cost.options._limits import timeout_reasons
+from workbench.cost.options._service import service
 
 
 class RealTime(Option):
@@ -30,10 +31,11 @@ class RealTime(Option):
 
     name: ClassVar[str] = "real-time"
     savings_plan: ClassVar[bool] = True
+    sagemaker: ClassVar[bool] = True
 
     def places(self, case: Case) -> Iterable[Place]:
-        """All CPU types that are hosted in the region."""
-        return cpu_types(case, "hosting")
+        """All types that are hosted in the region."""
+        return instance_types(case, "hosting")
 
     def reasons(self, case: Case, place: Place) -> list[str]:
         """Memory, payload."""
@@ -47,7 +49,8 @@ class RealTime(Option):
         """Instances of the peak, all month; each model of a portfolio has its own endpoint."""
         if slow := timeout_reasons(service(case, speed).p99_s, "real_time"):
             raise NotPossibleError(slow[0])
-        found = fleet(case, place, speed, case.peak_rps / case.portfolio)
+        model = replace(case, portfolio=1) if case.portfolio > 1 else case
+        found = fleet(model, place, speed, case.peak_rps / case.portfolio)
         instances = found.instances * case.portfolio
         check_burst(case, place, speed, instances)
         total = instances * case.hours
@@ -60,6 +63,7 @@ class RealTime(Option):
             instances=instances,
             p50_ms=found.p50_ms,
             p99_ms=found.p99_ms,
+            batch=found.batch,
         )
 
     def bill(

@@ -10,8 +10,8 @@ from workbench.cost.catalog import Catalog
 from workbench.cost.money import Bill, Line, Quantity, Unit, decimal
 from workbench.cost.options import Capacity, Option, Place
 from workbench.cost.options._functions import ASSUMED, busy_copies, check, cold, start_seconds
-from workbench.cost.options._instances import service
 from workbench.cost.options._levels import one_model
+from workbench.cost.options._service import service
 
 HARDWARE = {"t4": 16, "l40s": 48, "a100-80gb": 80, "h100": 80}
 """GPUs that have a price, and their memory in GB."""
@@ -23,6 +23,7 @@ class Replicate(Option):
 
     name: ClassVar[str] = "replicate"
     provider: ClassVar[str] = "replicate"
+    gpu: ClassVar[bool] = True
 
     def places(self, case: Case) -> Iterable[Place]:
         """One place: the GPU of the measurement."""
@@ -45,14 +46,14 @@ class Replicate(Option):
         one, starting = service(case, speed), start_seconds(case, speed)
         model = one_model(case)
         met = cold(model, one.mean_s)
-        p99_s = one.p99_s + (starting if met.share > 0.01 else 0.0)
+        p99_s = one.quantile_s(0.99) + (starting if met.share > 0.01 else 0.0)
         check(case, p99_s, met.share, starting, TIMEOUT_S)
-        seconds = decimal(case.traffic.requests) * decimal(one.mean_s)
+        seconds = decimal(case.traffic.requests) * decimal(one.busy_s)
         seconds += decimal(met.billed * starting) * case.portfolio
         return Capacity(
             units={hardware: Quantity(amount=seconds, unit=Unit.SECOND)},
-            instances=busy_copies(model.peak_rps, one.mean_s) * case.portfolio,
-            p50_ms=one.p50_s * 1000,
+            instances=busy_copies(model.peak_rps, one.busy_s) * case.portfolio,
+            p50_ms=one.quantile_s(0.5) * 1000,
             p99_ms=p99_s * 1000,
             cold_share=met.share,
             assumptions=(

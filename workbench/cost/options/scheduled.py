@@ -13,7 +13,7 @@ from workbench.cost.catalog.autoscaling import START_REAL_TIME
 from workbench.cost.money import Bill, Quantity, hours
 from workbench.cost.options import Capacity, Option, Place
 from workbench.cost.options._hosting import check_credits, hosting_bill, real_time_reasons
-from workbench.cost.options._instances import cpu_types, data_units, least_usd, storage_units
+from workbench.cost.options._instances import data_units, instance_types, least_usd, storage_units
 from workbench.cost.options._levels import Minutes, instances_over, minutes, one_model
 from workbench.cost.traffic import Traffic
 
@@ -36,10 +36,11 @@ class Scheduled(Option):
 
     name: ClassVar[str] = "scheduled"
     savings_plan: ClassVar[bool] = True
+    sagemaker: ClassVar[bool] = True
 
     def places(self, case: Case) -> Iterable[Place]:
-        """All CPU types that are hosted in the region."""
-        return cpu_types(case, "hosting")
+        """All types that are hosted in the region."""
+        return instance_types(case, "hosting")
 
     def reasons(self, case: Case, place: Place) -> list[str]:
         """Memory, payload, time-out; bursts keep to no timetable."""
@@ -71,6 +72,7 @@ class Scheduled(Option):
             instances=planned.peak * case.portfolio,
             p50_ms=planned.p50_ms,
             p99_ms=planned.p99_ms,
+            batch=planned.batch,
             assumptions=ASSUMED,
         )
 

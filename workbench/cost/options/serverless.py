@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator, Mapping
+from decimal import Decimal
 from typing import ClassVar
 
 from workbench.cost.case import Case
@@ -11,12 +11,21 @@ from workbench.cost.catalog import Catalog
 from workbench.cost.catalog.limits import limit
 from workbench.cost.money import Bill, Line, Quantity, Unit, decimal, requests
 from workbench.cost.options import Capacity, Option, Place
-from workbench.cost.options._functions import ASSUMED, busy_copies, check, cold, start_seconds
-from workbench.cost.options._instances import data_units, sagemaker_lines, service
+from workbench.cost.options._functions import (
+    ASSUMED,
+    billed_s,
+    busy_copies,
+    check,
+    cold,
+    start_seconds,
+)
+from workbench.cost.options._instances import data_units, sagemaker_lines
 from workbench.cost.options._levels import one_model
 from workbench.cost.options._limits import check_concurrency, endpoint_reasons, timeout_reasons
+from workbench.cost.options._service import Service, service_of_function
 from workbench.cost.options._tasks import memory_reasons
 from workbench.cost.options.real_time import payload_reasons
+from workbench.cost.transfer import UNTOLD
 
 SERVICE = "sagemaker-serverless"
 ASSUMPTIONS = (
@@ -31,6 +40,7 @@ class Serverless(Option):
     """Serverless endpoint, a copy for each request at a time, none when nothing comes."""
 
     name: ClassVar[str] = "serverless"
+    sagemaker: ClassVar[bool] = True
 
     def places(self, case: Case) -> Iterable[Place]:
         """The memory sizes from 1 to 6 GB."""
@@ -41,22 +51,27 @@ class Serverless(Option):
         """Memory, payload, time-out, disk, endpoints."""
         return serverless_reasons(case, place)
 
+    def floor(self, case: Case, place: Place) -> Decimal:
+        """The seconds of inference without the data."""
+        seconds = duration(case.traffic.requests, service_of_function(case, UNTOLD.mid))
+        return self.bill({"duration": seconds}, place, case.catalog, case.region).usd
+
     def capacity(self, case: Case, place: Place, speed: float) -> Capacity:
         """Seconds of inference."""
-        model, one = one_model(case), service(case, speed)
+        model, one = one_model(case), service_of_function(case, speed)
         starting, met = start_seconds(case, speed), cold(model, one.mean_s)
-        p99_s = one.p99_s + (starting if met.share > 0.01 else 0.0)
+        p99_s = one.quantile_s(0.99) + (starting if met.share > 0.01 else 0.0)
         check(case, p99_s, met.share, starting, float(limit("serverless", "timeout_s").value))
-        copies = busy_copies(model.peak_rps, one.mean_s)
+        copies = busy_copies(model.peak_rps, one.busy_s)
         check_concurrency(copies)
         return Capacity(
             units={
-                "duration": duration(case.traffic.requests, one.mean_s),
+                "duration": duration(case.traffic.requests, one),
                 "requests": requests(case.traffic.requests),
                 **data_units(case),
             },
             instances=copies * case.portfolio,
-            p50_ms=one.p50_s * 1000,
+            p50_ms=one.quantile_s(0.5) * 1000,
             p99_ms=p99_s * 1000,
             cold_share=met.share,
             assumptions=(*ASSUMPTIONS, *quota(case, copies)),
@@ -80,16 +95,15 @@ def serverless_reasons(case: Case, place: Place) -> list[str]:
     return [
         *memory_reasons(case, place),
         *payload_reasons(case, "serverless"),
-        *timeout_reasons(service(case, 1.0).p99_s, "serverless"),
+        *timeout_reasons(service_of_function(case, 1.0).p99_s, "serverless"),
         *_disk_reasons(case),
         *endpoint_reasons(case),
     ]
 
 
-def duration(count: float, mean_s: float) -> Quantity:
-    """Billed seconds: each inference in whole milliseconds."""
-    billed = decimal(math.ceil(round(mean_s * 1000, 6))) / 1000
-    return Quantity(amount=decimal(count) * billed, unit=Unit.SECOND)
+def duration(count: float, one: Service) -> Quantity:
+    """Billed seconds: each request in whole milliseconds."""
+    return Quantity(amount=decimal(count) * billed_s(one), unit=Unit.SECOND)
 
 
 def quota(case: Case, copies: int) -> Iterator[str]:

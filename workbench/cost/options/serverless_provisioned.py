@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
+from decimal import Decimal
 from functools import lru_cache
 from typing import TYPE_CHECKING, ClassVar
 
@@ -13,9 +14,10 @@ from workbench.cost.catalog.limits import limit
 from workbench.cost.money import Bill, Line, Quantity, Unit, decimal
 from workbench.cost.options import Capacity, Option, Place
 from workbench.cost.options._functions import busy_copies, check, start_seconds
-from workbench.cost.options._instances import data_units, sagemaker_lines, service
+from workbench.cost.options._instances import data_units, sagemaker_lines
 from workbench.cost.options._levels import one_model
 from workbench.cost.options._limits import check_concurrency
+from workbench.cost.options._service import service_of_function
 from workbench.cost.options.serverless import (
     ASSUMPTIONS,
     SERVICE,
@@ -41,6 +43,7 @@ class ServerlessProvisioned(Option):
     """Serverless endpoint with warm copies for all but the requests that may meet a cold start."""
 
     name: ClassVar[str] = "serverless-provisioned"
+    sagemaker: ClassVar[bool] = True
 
     def places(self, case: Case) -> Iterable[Place]:
         """The memory sizes from 1 to 6 GB."""
@@ -50,29 +53,34 @@ class ServerlessProvisioned(Option):
         """As without warm copies."""
         return serverless_reasons(case, place)
 
+    def floor(self, case: Case, place: Place) -> Decimal:
+        """One warm copy of each model all month."""
+        units = {UPTIME: _uptime(case, case.portfolio)}
+        return self.bill(units, place, case.catalog, case.region).usd
+
     def capacity(self, case: Case, place: Place, speed: float) -> Capacity:
         """The fewest warm copies that leave few enough requests to others, all month.
 
         Every request that finds them all busy is counted as a cold start: the most it can be.
         """
-        model, one = one_model(case), service(case, speed)
+        model, one = one_model(case), service_of_function(case, speed)
         most = int(limit("serverless", "provisioned_concurrency").value)
-        check_concurrency(busy_copies(model.peak_rps, one.mean_s))
-        warm, share = _warm(model, one.mean_s, most)
+        check_concurrency(busy_copies(model.peak_rps, one.busy_s))
+        warm, share = _warm(model, one.busy_s, most)
         starting = start_seconds(case, speed)
-        p99_s = one.p99_s + (starting if share > 0.01 else 0.0)
+        p99_s = one.quantile_s(0.99) + (starting if share > 0.01 else 0.0)
         check(case, p99_s, share, starting, float(limit("serverless", "timeout_s").value))
         copies = warm * case.portfolio
-        seconds = duration(case.traffic.requests, one.mean_s).amount
+        seconds = duration(case.traffic.requests, one).amount
         return Capacity(
             units={
-                UPTIME: Quantity(amount=decimal(copies * case.hours * 3600), unit=Unit.SECOND),
+                UPTIME: _uptime(case, copies),
                 WITHIN: Quantity(amount=seconds * (1 - decimal(share)), unit=Unit.SECOND),
                 BEYOND: Quantity(amount=seconds * decimal(share), unit=Unit.SECOND),
                 **data_units(case),
             },
             instances=copies,
-            p50_ms=one.p50_s * 1000,
+            p50_ms=one.quantile_s(0.5) * 1000,
             p99_ms=p99_s * 1000,
             cold_share=share,
             assumptions=(
@@ -96,6 +104,10 @@ class ServerlessProvisioned(Option):
             if name in units and (units[name].amount or name != BEYOND)
         )
         return Bill(lines=(*lines, *sagemaker_lines(dict(units), catalog, region)))
+
+
+def _uptime(case: Case, copies: int) -> Quantity:
+    return Quantity(amount=decimal(copies * case.hours * 3600), unit=Unit.SECOND)
 
 
 def _warm(case: Case, service_s: float, most: int) -> tuple[int, float]:

@@ -13,8 +13,8 @@ from workbench.cost.money import Bill, Quantity, hours
 from workbench.cost.options import Capacity, Option, Place
 from workbench.cost.options._hosting import check_credits, hosting_bill, real_time_reasons
 from workbench.cost.options._instances import (
-    cpu_types,
     data_units,
+    instance_types,
     least_instances,
     least_usd,
     storage_units,
@@ -31,10 +31,11 @@ class TargetTracking(Option):
 
     name: ClassVar[str] = "target-tracking"
     savings_plan: ClassVar[bool] = True
+    sagemaker: ClassVar[bool] = True
 
     def places(self, case: Case) -> Iterable[Place]:
-        """All CPU types that are hosted in the region."""
-        return cpu_types(case, "hosting")
+        """All types that are hosted in the region."""
+        return instance_types(case, "hosting")
 
     def reasons(self, case: Case, place: Place) -> list[str]:
         """Memory, payload, time-out."""
@@ -63,6 +64,7 @@ class TargetTracking(Option):
             instances=provided.peak * case.portfolio,
             p50_ms=provided.p50_ms,
             p99_ms=provided.p99_ms,
+            batch=provided.batch,
             assumptions=tuple(_assumptions(model, track.headroom)),
         )
 

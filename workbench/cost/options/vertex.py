@@ -10,6 +10,7 @@ from workbench.cost.case import Case
 from workbench.cost.catalog import Catalog
 from workbench.cost.money import Bill, Line, Quantity, hours
 from workbench.cost.options import Capacity, Option, Place
+from workbench.cost.options._instances import least_instances
 from workbench.cost.options._levels import one_model
 from workbench.cost.options._priced import price_reasons
 from workbench.cost.options._regions import google
@@ -42,6 +43,12 @@ class VertexAi(Option):
             found.append(f"A payload of {size / 1e6:.1f} MB is over Vertex AI's limit of 1.5 MB.")
         return found
 
+    def floor(self, case: Case, place: Place) -> Decimal:
+        """The fewest nodes that the availability allows, for each model's endpoint."""
+        nodes = least_instances(case) * case.portfolio
+        units = {"nodes": hours(nodes * case.hours)}
+        return self.bill(units, place, case.catalog, case.region).usd
+
     def capacity(self, case: Case, place: Place, speed: float) -> Capacity:
         """Nodes of the peak, all month."""
         found = tasks(case, place, speed, one_model(case).peak_rps)
@@ -51,6 +58,7 @@ class VertexAi(Option):
             instances=nodes,
             p50_ms=found.p50_ms,
             p99_ms=found.p99_ms,
+            batch=found.batch,
         )
 
     def bill(
