@@ -14,7 +14,7 @@ InstanceType = Annotated[str, Field(pattern=r"^ml\.[a-z0-9-]+\.[a-z0-9]+$")]
 class TargetTracking(Record):
     """Instances follow the rate; ``per_instance`` in invocations a minute."""
 
-    least: int = Field(ge=0)
+    least: PositiveInt
     most: PositiveInt
     per_instance: float = Field(gt=0)
     in_cooldown_s: int = Field(300, ge=0)
@@ -22,8 +22,7 @@ class TargetTracking(Record):
 
     @model_validator(mode="after")
     def _ordered(self) -> TargetTracking:
-        if self.least > self.most:
-            raise ValueError(f"least ({self.least}) is more than most ({self.most})")
+        _check_order(self.least, self.most)
         return self
 
 
@@ -69,6 +68,11 @@ class Asynchronous(Record):
     backlog_per_instance: float = Field(5.0, gt=0)
     concurrent_per_instance: int = Field(4, ge=1, le=1000)
 
+    @model_validator(mode="after")
+    def _ordered(self) -> Asynchronous:
+        _check_order(self.least, self.most)
+        return self
+
 
 class Components(Record):
     """Inference components on shared instances; copies and instances may go to zero."""
@@ -83,6 +87,12 @@ class Components(Record):
     cores: float = Field(1.0, ge=0.25)
     memory_mb: int = Field(ge=128)
 
+    @model_validator(mode="after")
+    def _ordered(self) -> Components:
+        _check_order(self.least_instances, self.most_instances)
+        _check_order(self.least_copies, self.most_copies)
+        return self
+
 
 class BatchTransform(Record):
     """A job over files in S3, each run."""
@@ -95,6 +105,11 @@ class BatchTransform(Record):
     content_type: str = "application/jsonlines"
     strategy: Literal["MultiRecord", "SingleRecord"] = "MultiRecord"
     max_payload_mb: int = Field(6, ge=0, le=100)
+
+
+def _check_order(least: int, most: int) -> None:
+    if least > most:
+        raise ValueError(f"the least ({least}) is more than the most ({most})")
 
 
 Hosting = Annotated[

@@ -8,6 +8,7 @@ from typing import Any
 
 from workbench.deploy.action import Action
 from workbench.deploy.deployment import Deployment
+from workbench.deploy.hosting import Asynchronous, BatchTransform, Hosting
 
 TRUST = {
     "Version": "2012-10-17",
@@ -31,18 +32,23 @@ def role_arn(deployment: Deployment) -> str:
 def permissions(deployment: Deployment) -> dict[str, Any]:
     """What the role may: read the archives, write answers, pull the image, write logs.
 
-    As AWS's page on execution roles for CreateModel lists them, for this bucket alone.
+    As AWS's page on execution roles for CreateModel lists them, for these folders alone.
     """
-    bucket = f"arn:aws:s3:::{deployment.bucket}"
+    folders = {f"{deployment.bucket}/{deployment.prefix}/*", *_folders(deployment.hosting)}
+    buckets = {folder.partition("/")[0] for folder in folders}
     return {
         "Version": "2012-10-17",
         "Statement": [
             {
                 "Effect": "Allow",
                 "Action": ["s3:GetObject", "s3:PutObject"],
-                "Resource": f"{bucket}/{deployment.prefix}/*",
+                "Resource": [f"arn:aws:s3:::{folder}" for folder in sorted(folders)],
             },
-            {"Effect": "Allow", "Action": "s3:ListBucket", "Resource": bucket},
+            {
+                "Effect": "Allow",
+                "Action": "s3:ListBucket",
+                "Resource": [f"arn:aws:s3:::{name}" for name in sorted(buckets)],
+            },
             {
                 "Effect": "Allow",
                 "Action": [
@@ -84,3 +90,13 @@ def role_actions(deployment: Deployment) -> Iterator[Action]:
             "PolicyDocument": json.dumps(permissions(deployment), sort_keys=True),
         },
     )  # fmt: skip
+
+
+def _folders(hosting: Hosting) -> list[str]:
+    """Where a hosting itself reads and writes: bucket and prefix, with a star (S3's prefixes)."""
+    urls = []
+    if isinstance(hosting, Asynchronous):
+        urls = [hosting.output]
+    elif isinstance(hosting, BatchTransform):
+        urls = [hosting.input, hosting.output]
+    return [f"{url.removeprefix('s3://')}*" for url in urls]
