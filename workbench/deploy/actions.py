@@ -189,6 +189,12 @@ def _endpoint(deployment: Deployment, update: bool) -> Action:
     }
     if not update:
         parameters["Tags"] = deployment.all_tags(deployment.shares[0])
+    elif deployment.scales:
+        # As many instances as there are now, not as few as the configuration begins with.
+        parameters["RetainAllVariantProperties"] = True
+        parameters["ExcludeRetainedVariantProperties"] = [
+            {"VariantPropertyType": kind} for kind in ("DesiredWeight", "DataCaptureConfig")
+        ]
     operation = "update_endpoint" if update else "create_endpoint"
     return Action(kind="endpoint", name=deployment.name, service="sagemaker", operation=operation,
                   parameters=parameters)  # fmt: skip

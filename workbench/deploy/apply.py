@@ -11,7 +11,16 @@ from workbench.deploy.action import Action
 from workbench.deploy.actions import actions
 from workbench.deploy.deployment import Deployment, component_name
 from workbench.deploy.hosting import BatchTransform, Components
-from workbench.deploy.resources import Clients, Undo, exists, found, is_absent, undo
+from workbench.deploy.resources import (
+    Clients,
+    Undo,
+    found,
+    is_absent,
+    is_kept,
+    standing,
+    undo,
+)
+from workbench.deploy.scaling import stale
 from workbench.deploy.validation import check
 from workbench.errors import InputError, StepError, WorkbenchError
 from workbench.progress import Progress, Work
@@ -23,6 +32,8 @@ SECONDS = {
 }  # fmt: skip
 START_S = 300.0
 """For the progress: endpoints were seen to take 4 to 9 minutes (facts on autoscaling)."""
+SHOWN = 500
+"""Characters of what AWS says; it may list all instance types there are."""
 RETRY_S = 60.0
 """A role that was just made is unknown to SageMaker for some seconds (IAM is eventually
 consistent); so long is tried again."""
@@ -79,6 +90,8 @@ def apply(
                 progress.start("ask it")
                 detail = prove()
                 progress.finish("ask it", time.perf_counter() - began, reused=False, detail=detail)
+            for step in list(stale(deployment.name, planned, clients)) if before else ():
+                getattr(clients(step.service), step.operation)(**step.parameters)
     except BaseException as error:
         left = _roll_back(undos, clients, deployment, before, poll_s)
         if left and isinstance(error, WorkbenchError):
@@ -109,7 +122,7 @@ def _check_endpoint(deployment: Deployment, before: Any | None) -> None:
 
 def _send_all(
     planned: Sequence[Action],
-    before: Any | None,
+    before: Any,
     clients: Clients,
     progress: Progress,
     outcome: Outcome,
@@ -119,21 +132,28 @@ def _send_all(
     for action in planned:
         label, began = _label(action), time.perf_counter()
         progress.start(label)
-        kept = _is_there(action, before, clients)
-        if not kept:
+        if action.operation == "update_endpoint":
+            kept = before["EndpointConfigName"] == action.parameters["EndpointConfigName"]
+            there, back = None, []
+        else:
+            there = standing(action, clients)
+            kept, back = is_kept(action, there), undo(action, there)
+        if kept:
+            answers |= _arn(action, there or {})
+        else:
             # Noted first: a call that is cut off may have been carried out.
-            undos[:0] = [] if action.operation == "update_endpoint" else undo(action)
-            answers |= _send(action, clients, answers)
+            undos[:0] = back
+            answers |= _arn(action, _send(action, clients, answers))
             outcome.updated |= action.operation == "update_endpoint"
         (outcome.kept if kept else outcome.made).append(action)
         progress.finish(label, time.perf_counter() - began, reused=kept)
 
 
-def _is_there(action: Action, before: Any | None, clients: Clients) -> bool:
-    if action.operation == "update_endpoint":
-        assert before is not None
-        return bool(before["EndpointConfigName"] == action.parameters["EndpointConfigName"])
-    return exists(action, clients)
+def _arn(action: Action, told: dict[str, Any]) -> dict[str, Any]:
+    """What an alarm needs to know of a policy."""
+    if action.operation != "put_scaling_policy":
+        return {}
+    return {action.parameters["PolicyName"]: told["PolicyARN"]}
 
 
 def _send(action: Action, clients: Clients, answers: dict[str, Any]) -> dict[str, Any]:
@@ -146,8 +166,7 @@ def _send(action: Action, clients: Clients, answers: dict[str, Any]) -> dict[str
     until = time.monotonic() + RETRY_S
     while True:
         try:
-            answer = call(**parameters) or {}
-            break
+            return call(**parameters) or {}
         except Exception as error:  # botocore makes its exception classes at run time
             young = "assume the role" in str(error) or "is invalid or cannot be assumed" in str(
                 error
@@ -156,17 +175,17 @@ def _send(action: Action, clients: Clients, answers: dict[str, Any]) -> dict[str
                 time.sleep(2.0)
                 continue
             raise _refused(action, error) from error
-    if action.operation == "put_scaling_policy":
-        return {parameters["PolicyName"]: answer["PolicyARN"]}
-    return {}
 
 
 def _refused(action: Action, error: Exception) -> Exception:
     """What AWS says, in one sentence; what is no answer of AWS stays as it is."""
-    answer = getattr(error, "response", {}).get("Error", {})
+    # boto3's transfer of files hides the answer in an error of its own.
+    told = error if hasattr(error, "response") else error.__context__
+    answer = getattr(told, "response", {}).get("Error", {})
     what = f"{action.operation} {action.name}"
     if answer:
-        code, message = answer.get("Code", ""), str(answer.get("Message", "")).rstrip(".")
+        code, message = answer.get("Code", ""), " ".join(str(answer.get("Message", "")).split())
+        message = message.rstrip(".")[:SHOWN]
         denied = "AccessDenied" in code or "NotAuthorized" in code or code == "403"
         hint = "These credentials lack that permission." if denied else None
         if "LimitExceeded" in code or "quota" in message.lower():

@@ -9,7 +9,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from workbench.artifact import digest
-from workbench.deploy.hosting import Hosting
+from workbench.deploy.hosting import Asynchronous, Components, Hosting, RealTime
 from workbench.packaging.pipeline import BETWEEN
 from workbench.packaging.records import Endpoint
 from workbench.records import Record
@@ -79,6 +79,14 @@ class Deployment(Record):
     def makes_role(self) -> bool:
         """Whether ``role`` is a name, and the role is to be made."""
         return not self.role.startswith("arn:")
+
+    @property
+    def scales(self) -> bool:
+        """Whether the number of instances changes by itself."""
+        hosting = self.hosting
+        if isinstance(hosting, RealTime):
+            return hosting.scaling is not None
+        return isinstance(hosting, Asynchronous | Components)
 
     def folder(self, share: Share) -> str:
         """Where a share's archives lie in the bucket; their content is in the name, so that none

@@ -12,8 +12,6 @@ from workbench.deploy.deployment import TAG, Kind
 from workbench.deploy.resources import Clients, found, is_absent
 from workbench.records import Record
 
-DIMENSIONS = ("sagemaker:variant:DesiredInstanceCount",
-              "sagemaker:inference-component:DesiredCopyCount")  # fmt: skip
 ENDED = ("Completed", "Failed", "Stopped")
 
 
@@ -144,15 +142,12 @@ def _components(name: str, clients: Clients) -> Iterator[Thing]:
 
 def _scaling(name: str, clients: Clients) -> Iterator[Thing]:
     client = clients("application-autoscaling")
-    for dimension in DIMENSIONS:
-        pages = client.get_paginator("describe_scalable_targets").paginate(
-            ServiceNamespace="sagemaker", ScalableDimension=dimension
-        )
-        for page in pages:
-            for target in page["ScalableTargets"]:
-                resource = target["ResourceId"]
-                if resource.startswith((f"endpoint/{name}/", f"inference-component/{name}-")):
-                    yield Thing(kind="scaling", name=resource, detail=dimension)
+    pages = client.get_paginator("describe_scalable_targets").paginate(ServiceNamespace="sagemaker")
+    for page in pages:
+        for target in page["ScalableTargets"]:
+            resource = target["ResourceId"]
+            if resource.startswith((f"endpoint/{name}/", f"inference-component/{name}-")):
+                yield Thing(kind="scaling", name=resource, detail=target["ScalableDimension"])
 
 
 def _alarms(name: str, clients: Clients) -> Iterator[Thing]:

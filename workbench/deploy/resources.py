@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Mapping
+import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,13 +12,15 @@ from workbench.deploy.action import Action
 from workbench.errors import MissingError
 
 Parameters = dict[str, Any]
-ABSENT = ("Could not find", "does not exist", "NoSuchEntity", "Not Found", "404", "cannot find",
-          "ResourceNotFound", "No scalable target", "ObjectNotFound")  # fmt: skip
+ABSENT = (
+    "Could not find", "does not exist", "NoSuchEntity", "Not Found", "404", "cannot find",
+    "ResourceNotFound", "No scalable target", "No scaling policy", "ObjectNotFound",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Undo:
-    """A call that takes away what another made."""
+    """A call that takes away what another made, or puts back what was there before it."""
 
     service: str
     operation: str
@@ -26,41 +29,62 @@ class Undo:
 
 @dataclass(frozen=True)
 class Resource:
-    """``find`` names the call that fails where it is not there, ``undo`` those that remove it.
+    """``find`` tells what is there, ``remove`` takes it away, each by the ``keys`` alone.
 
-    ``keys`` are the parameters of the making call that say which one it is.
+    ``keys`` are the parameters of the making call that say which one it is. What can be put over
+    and over has ``told``: where in the answer of ``find`` it stands with what it was put with.
     """
 
     keys: tuple[str, ...]
-    find: str | None
-    undo: tuple[tuple[str, Mapping[str, Any]], ...]
+    find: str
+    remove: str
+    told: str | None = None
+    plural: str | None = None
+    """Where finding and removing take a list of one key: that list's name, by the key's."""
 
 
+_TARGET = ("ServiceNamespace", "ResourceId", "ScalableDimension")
 RESOURCES: dict[str, Resource] = {
-    "create_role": Resource(("RoleName",), "get_role", (("delete_role", {}),)),
-    "put_role_policy": Resource(("RoleName", "PolicyName"), None, (("delete_role_policy", {}),)),
-    "upload_file": Resource(("Bucket", "Key"), "head_object", (("delete_object", {}),)),
-    "create_model": Resource(("ModelName",), "describe_model", (("delete_model", {}),)),
-    "create_endpoint_config": Resource(
-        ("EndpointConfigName",), "describe_endpoint_config", (("delete_endpoint_config", {}),)
+    "create_role": Resource(("RoleName",), "get_role", "delete_role"),
+    "put_role_policy": Resource(
+        ("RoleName", "PolicyName"), "get_role_policy", "delete_role_policy", told=""
     ),
-    "create_endpoint": Resource(("EndpointName",), "describe_endpoint", (("delete_endpoint", {}),)),
+    "upload_file": Resource(("Bucket", "Key"), "head_object", "delete_object"),
+    "create_model": Resource(("ModelName",), "describe_model", "delete_model"),
+    "create_endpoint_config": Resource(
+        ("EndpointConfigName",), "describe_endpoint_config", "delete_endpoint_config"
+    ),
+    "create_endpoint": Resource(("EndpointName",), "describe_endpoint", "delete_endpoint"),
     "create_inference_component": Resource(
-        ("InferenceComponentName",),
-        "describe_inference_component",
-        (("delete_inference_component", {}),),
+        ("InferenceComponentName",), "describe_inference_component", "delete_inference_component"
     ),
     # Deregistering deletes the target's policies and scheduled actions too (its API reference).
     "register_scalable_target": Resource(
-        ("ServiceNamespace", "ResourceId", "ScalableDimension"),
-        None,
-        (("deregister_scalable_target", {}),),
+        _TARGET,
+        "describe_scalable_targets",
+        "deregister_scalable_target",
+        told="ScalableTargets",
+        plural="ResourceIds",
     ),
-    "put_scaling_policy": Resource((), None, ()),
-    "put_scheduled_action": Resource((), None, ()),
-    "put_metric_alarm": Resource(("AlarmName",), None, (("delete_alarms", {}),)),
+    "put_scaling_policy": Resource(
+        ("PolicyName", *_TARGET),
+        "describe_scaling_policies",
+        "delete_scaling_policy",
+        told="ScalingPolicies",
+        plural="PolicyNames",
+    ),
+    "put_scheduled_action": Resource(
+        ("ScheduledActionName", *_TARGET),
+        "describe_scheduled_actions",
+        "delete_scheduled_action",
+        told="ScheduledActions",
+        plural="ScheduledActionNames",
+    ),
+    "put_metric_alarm": Resource(
+        ("AlarmName",), "describe_alarms", "delete_alarms", told="MetricAlarms", plural="AlarmNames"
+    ),
     "create_transform_job": Resource(
-        ("TransformJobName",), "describe_transform_job", (("stop_transform_job", {}),)
+        ("TransformJobName",), "describe_transform_job", "stop_transform_job"
     ),
 }
 """By the operation that makes it. ``update_endpoint`` is undone by the caller, who knows the old
@@ -96,18 +120,64 @@ class Clients:
         return str(self("sts").get_caller_identity()["Account"])
 
 
-def key_of(action: Action) -> Parameters:
-    """Which resource an action makes."""
+def standing(action: Action, clients: Clients) -> Parameters | None:
+    """What is there under the name of what the action makes; none where nothing is."""
+    resource = RESOURCES[action.operation]
+    key = _key(action)
+    if resource.plural is not None:
+        name = resource.plural.removesuffix("s")
+        key[resource.plural] = [key.pop(name)]
+    call: Callable[..., Any] = getattr(clients(action.service), resource.find)
+    told = found(call, key)
+    if told is None or not resource.told:
+        return told
+    return next(iter(told[resource.told]), None)
+
+
+def is_kept(action: Action, there: Parameters | None) -> bool:
+    """Whether what is there is what the action would make.
+
+    What is made once bears its content in its name, or is one of a kind; what is put is compared,
+    but for its tags and for what only AWS knows.
+    """
+    if there is None or RESOURCES[action.operation].told is None:
+        return there is not None
+    asked = {k: v for k, v in action.parameters.items() if k not in ("Tags", "AlarmActions")}
+    return _within(_read(asked), _read(there))
+
+
+def undo(action: Action, there: Parameters | None) -> list[Undo]:
+    """The calls that bring back what was there before the action."""
+    resource = RESOURCES[action.operation]
+    if there is not None:
+        same = {k: there[k] for k in action.parameters if k in there and k != "Tags"}
+        if "PolicyDocument" in same:
+            same["PolicyDocument"] = json.dumps(_read(same["PolicyDocument"]))
+        return [Undo(action.service, action.operation, same)]
+    key = _key(action)
+    if resource.remove == "delete_alarms":
+        key = {"AlarmNames": list(key.values())}
+    return [Undo(action.service, resource.remove, key)]
+
+
+def _key(action: Action) -> Parameters:
     return {name: action.parameters[name] for name in RESOURCES[action.operation].keys}
 
 
-def exists(action: Action, clients: Clients) -> bool:
-    """Whether what the action makes is there. What can be put twice is never said to be there."""
-    find = RESOURCES[action.operation].find
-    if find is None:
-        return False
-    call: Callable[..., Any] = getattr(clients(action.service), find)
-    return found(call, key_of(action)) is not None
+def _within(asked: Any, there: Any) -> bool:
+    """Whether all that is asked stands there; AWS adds defaults of its own."""
+    if isinstance(asked, dict) and isinstance(there, dict):
+        return all(key in there and _within(value, there[key]) for key, value in asked.items())
+    return bool(asked == there)
+
+
+def _read(value: Any) -> Any:
+    """A policy's document is sent as JSON and comes back read."""
+    if isinstance(value, str) and value.startswith("{"):
+        return json.loads(value)
+    if isinstance(value, dict):
+        return {key: _read(inner) for key, inner in value.items()}
+    return value
 
 
 def found(call: Callable[..., Any], parameters: Parameters) -> Any | None:
@@ -125,14 +195,3 @@ def is_absent(error: Exception) -> bool:
     answer = getattr(error, "response", {}).get("Error", {})
     said = f"{answer.get('Code', '')} {answer.get('Message', '')}"
     return bool(answer) and any(text in said for text in ABSENT)
-
-
-def undo(action: Action) -> list[Undo]:
-    """The calls that take away what the action made."""
-    made = []
-    for operation, more in RESOURCES[action.operation].undo:
-        parameters = key_of(action)
-        if operation == "delete_alarms":
-            parameters = {"AlarmNames": [parameters["AlarmName"]]}
-        made.append(Undo(action.service, operation, {**parameters, **more}))
-    return made

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from workbench.deploy.action import Action
 from workbench.deploy.deployment import Deployment, component_name
 from workbench.deploy.hosting import Asynchronous, Components, RealTime, TargetTracking, Timetable
+from workbench.deploy.resources import Clients, Undo
 
+SERVICE = "application-autoscaling"
 DAYS = ("MON", "TUE", "WED", "THU", "FRI", "SAT", "SUN")
 
 
@@ -58,7 +60,7 @@ def scaling_actions(deployment: Deployment) -> Iterator[Action]:
 
 def _target(resource: str, dimension: str, least: int, most: int) -> Action:
     return Action(
-        kind="scaling", name=resource, service="application-autoscaling",
+        kind="scaling", name=resource, service=SERVICE,
         operation="register_scalable_target",
         parameters={
             "ServiceNamespace": "sagemaker",
@@ -79,7 +81,7 @@ def _tracking(
     metric: dict[str, Any],
 ) -> Action:
     return Action(
-        kind="scaling", name=resource, service="application-autoscaling",
+        kind="scaling", name=resource, service=SERVICE,
         operation="put_scaling_policy",
         parameters={
             "PolicyName": "workbench",
@@ -103,7 +105,7 @@ def _from_zero(deployment: Deployment, resource: str, dimension: str) -> Iterato
     AWS's page on autoscaling of asynchronous endpoints gives this policy and alarm.
     """
     yield Action(
-        kind="scaling", name=resource, service="application-autoscaling",
+        kind="scaling", name=resource, service=SERVICE,
         operation="put_scaling_policy",
         parameters={
             "PolicyName": "workbench-from-zero",
@@ -150,7 +152,7 @@ def _timetable(resource: str, dimension: str, table: Timetable) -> Iterator[Acti
         minute = (hour * 60 - ahead) % (168 * 60)
         day, at = divmod(minute, 24 * 60)
         yield Action(
-            kind="scaling", name=resource, service="application-autoscaling",
+            kind="scaling", name=resource, service=SERVICE,
             operation="put_scheduled_action",
             parameters={
                 "ServiceNamespace": "sagemaker",
@@ -162,3 +164,29 @@ def _timetable(resource: str, dimension: str, table: Timetable) -> Iterator[Acti
                 "ScalableTargetAction": {"MinCapacity": count, "MaxCapacity": count},
             },
         )  # fmt: skip
+
+
+def stale(name: str, planned: Sequence[Action], clients: Clients) -> Iterator[Undo]:
+    """The calls that take away what an earlier deployment of the endpoint scaled it by."""
+    client = clients(SERVICE)
+    there = (
+        ("describe_scheduled_actions", "ScheduledActions", "ScheduledActionName",
+         "delete_scheduled_action"),
+        ("describe_scaling_policies", "ScalingPolicies", "PolicyName", "delete_scaling_policy"),
+        ("describe_scalable_targets", "ScalableTargets", None, "deregister_scalable_target"),
+    )  # fmt: skip
+    for find, field, key, remove in there:
+        wanted = {
+            (a.parameters["ResourceId"], a.parameters.get(key) if key else None)
+            for a in planned
+            if a.service == SERVICE and (key is None or key in a.parameters)
+        }
+        for page in client.get_paginator(find).paginate(ServiceNamespace="sagemaker"):
+            for item in page[field]:
+                resource = item["ResourceId"]
+                ours = resource.startswith((f"endpoint/{name}/", f"inference-component/{name}-"))
+                if ours and (resource, item[key] if key else None) not in wanted:
+                    dimension = item["ScalableDimension"]
+                    which = {"ServiceNamespace": "sagemaker", "ResourceId": resource,
+                             "ScalableDimension": dimension}  # fmt: skip
+                    yield Undo(SERVICE, remove, which | ({key: item[key]} if key else {}))

@@ -1,0 +1,169 @@
+"""AWS as far as it can be had here: moto behind real HTTP, with what it lacks, and with faults.
+
+moto has no ``UpdateEndpoint`` and no inference components; both are added here, as far as the
+deployment uses them. No container runs: an endpoint answers what it is told to.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any
+
+ACCOUNT = "123456789012"
+REGION = "us-east-1"
+Start = Callable[..., Any]
+
+
+@dataclass
+class Aws:
+    """The calls that came, and which of them fail: ``faults[operation] = (status, code, text)``."""
+
+    calls: list[str] = field(default_factory=list)
+    faults: dict[str, tuple[int, str, str]] = field(default_factory=dict)
+    components: dict[str, dict[str, Any]] = field(default_factory=dict)
+    starts: str = "InService"
+    """Status of endpoints from when they are made or changed."""
+    reason: str = ""
+    url: str = ""
+
+    def wrap(self, app: Any) -> Any:
+        def answer(environ: dict[str, Any], start: Start) -> Iterable[bytes]:
+            operation = _operation(environ)
+            if operation:
+                self.calls.append(operation)
+            if operation in self.faults:
+                status, code, text = self.faults[operation]
+                return _json(start, status, {"__type": code, "message": text})
+            own = getattr(self, f"_{operation}", None)
+            if own is None:
+                if operation == "CreateEndpointConfig":
+                    _name_models(environ)
+                return app(environ, start)
+            size = int(environ.get("CONTENT_LENGTH") or 0)
+            status, value = own(json.loads(environ["wsgi.input"].read(size) or b"{}"))
+            return _json(start, status, value)
+
+        return answer
+
+    # --- what moto lacks -------------------------------------------------------------------------
+
+    def _UpdateEndpoint(self, asked: dict[str, Any]) -> tuple[int, Any]:  # noqa: N802
+        endpoint = _backend().endpoints.get(asked["EndpointName"])
+        if endpoint is None:
+            return _absent("endpoint", asked["EndpointName"])
+        endpoint.endpoint_config_name = asked["EndpointConfigName"]
+        return 200, {"EndpointArn": endpoint.arn}
+
+    def _CreateInferenceComponent(self, asked: dict[str, Any]) -> tuple[int, Any]:  # noqa: N802
+        name = asked["InferenceComponentName"]
+        self.components[name] = asked
+        return 200, {"InferenceComponentArn": f"arn:aws:sagemaker:{REGION}:{ACCOUNT}:x/{name}"}
+
+    def _DescribeInferenceComponent(self, asked: dict[str, Any]) -> tuple[int, Any]:  # noqa: N802
+        name = asked["InferenceComponentName"]
+        if name not in self.components:
+            return _absent("inference component", name)
+        return 200, {"InferenceComponentName": name, "InferenceComponentStatus": "InService"}
+
+    def _ListInferenceComponents(self, asked: dict[str, Any]) -> tuple[int, Any]:  # noqa: N802
+        found = [
+            {"InferenceComponentName": name, "InferenceComponentStatus": "InService"}
+            for name, made in self.components.items()
+            if made["EndpointName"] == asked["EndpointNameEquals"]
+        ]
+        return 200, {"InferenceComponents": found}
+
+    def _DeleteInferenceComponent(self, asked: dict[str, Any]) -> tuple[int, Any]:  # noqa: N802
+        if self.components.pop(asked["InferenceComponentName"], None) is None:
+            return _absent("inference component", asked["InferenceComponentName"])
+        return 200, {}
+
+    def _StopTransformJob(self, asked: dict[str, Any]) -> tuple[int, Any]:  # noqa: N802
+        job = _backend().transform_jobs.get(asked["TransformJobName"])
+        if job is None:
+            return _absent("transform job", asked["TransformJobName"])
+        job.transform_job_status = "Stopped"
+        return 200, {}
+
+    def _DescribeEndpoint(self, asked: dict[str, Any]) -> tuple[int, Any]:  # noqa: N802
+        endpoint = _backend().endpoints.get(asked["EndpointName"])
+        if endpoint is None:
+            return _absent("endpoint", asked["EndpointName"])
+        told = {
+            "EndpointName": asked["EndpointName"],
+            "EndpointArn": endpoint.arn,
+            "EndpointConfigName": endpoint.endpoint_config_name,
+            "EndpointStatus": self.starts,
+        }
+        return 200, told | ({"FailureReason": self.reason} if self.reason else {})
+
+
+@contextmanager
+def aws() -> Iterator[Aws]:
+    """A server of its own, empty; ``url`` is for AWS_ENDPOINT_URL."""
+    from moto.backends import get_backend
+    from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+    from werkzeug.serving import make_server
+
+    _allow_components()
+    for service in ("sagemaker", "s3", "iam", "cloudwatch", "applicationautoscaling", "sts"):
+        get_backend(service).reset()
+    made = Aws()
+    app = made.wrap(DomainDispatcherApplication(create_backend_app))
+    server = make_server("127.0.0.1", 0, app, threaded=True)
+    made.url = f"http://127.0.0.1:{server.server_port}"
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield made
+    finally:
+        server.shutdown()
+        thread.join()
+
+
+def _allow_components() -> None:
+    """moto checks a target's dimension against a list that is older than inference components."""
+    from moto.applicationautoscaling import models, responses
+
+    dimension = SimpleNamespace(value="sagemaker:inference-component:DesiredCopyCount")
+    known = [*models.ScalableDimensionValueSet, dimension]
+    models.ScalableDimensionValueSet = responses.ScalableDimensionValueSet = known
+
+
+def _name_models(environ: dict[str, Any]) -> None:
+    """moto wants a model in every variant; with inference components there is none."""
+    size = int(environ.get("CONTENT_LENGTH") or 0)
+    asked = json.loads(environ["wsgi.input"].read(size))
+    for variant in asked["ProductionVariants"]:
+        variant.setdefault("ModelName", next(iter(_backend()._models)))
+    body = json.dumps(asked).encode()
+    environ |= {"wsgi.input": io.BytesIO(body), "CONTENT_LENGTH": str(len(body))}
+
+
+def _operation(environ: dict[str, Any]) -> str:
+    target = environ.get("HTTP_X_AMZ_TARGET", "")
+    return str(target.rpartition(".")[2])
+
+
+def _backend() -> Any:
+    from moto.backends import get_backend
+
+    return get_backend("sagemaker")[ACCOUNT][REGION]
+
+
+def _absent(kind: str, name: str) -> tuple[int, Any]:
+    text = f"Could not find {kind} '{name}'."
+    return 400, {"__type": "ValidationException", "message": text}
+
+
+def _json(start: Start, status: int, value: Any) -> Iterable[bytes]:
+    body = json.dumps(value).encode()
+    headers = [("Content-Type", "application/x-amz-json-1.1"), ("Content-Length", str(len(body)))]
+    start(f"{status} X", headers)
+    return [body]
