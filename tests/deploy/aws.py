@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import json
 import threading
+import urllib.request
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -31,9 +32,13 @@ class Aws:
     """Status of endpoints from when they are made or changed."""
     reason: str = ""
     url: str = ""
+    container: str = ""
+    """URL of the server that stands for the endpoint's container."""
 
     def wrap(self, app: Any) -> Any:
         def answer(environ: dict[str, Any], start: Start) -> Iterable[bytes]:
+            if environ["PATH_INFO"].startswith("/endpoints/"):
+                return self._invoke(environ, start)
             operation = _operation(environ)
             if operation:
                 self.calls.append(operation)
@@ -50,6 +55,30 @@ class Aws:
             return _json(start, status, value)
 
         return answer
+
+    def put_bucket(self, name: str) -> None:
+        """As if the bucket had been there before."""
+        request = urllib.request.Request(f"{self.url}/{name}", method="PUT")
+        urllib.request.urlopen(request).close()
+
+    def _invoke(self, environ: dict[str, Any], start: Start) -> Iterable[bytes]:
+        """What the container of the endpoint answers: a server that runs here in its place."""
+        self.calls.append("InvokeEndpoint")
+        name = environ["PATH_INFO"].split("/")[2]
+        if name not in _backend().endpoints:
+            text = f"Endpoint {name} of account {ACCOUNT} not found."
+            return _json(start, 400, {"__type": "ValidationError", "message": text})
+        size = int(environ.get("CONTENT_LENGTH") or 0)
+        kind = environ["CONTENT_TYPE"]
+        asked = urllib.request.Request(
+            f"{self.container}/invocations", environ["wsgi.input"].read(size),
+            {"Content-Type": kind, "Accept": environ.get("HTTP_ACCEPT", "*/*")},
+        )  # fmt: skip
+        with urllib.request.urlopen(asked) as reply:
+            content = reply.read()
+        start("200 OK", [("Content-Type", "application/json"),
+                         ("Content-Length", str(len(content)))])  # fmt: skip
+        return [content]
 
     # --- what moto lacks -------------------------------------------------------------------------
 

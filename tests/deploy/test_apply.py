@@ -87,7 +87,7 @@ def deployment(archive: Path, hosting: Hosting = REAL_TIME, **more: Any) -> Depl
 
 
 def run(made: Deployment, **more: Any) -> Any:
-    return apply(made, clients(), poll_s=0.01, **more)
+    return apply(made, clients(), poll_s=0.01, **{"update": True, **more})
 
 
 def things() -> set[str]:
@@ -287,3 +287,11 @@ def test_what_scaled_an_endpoint_before_goes_with_its_update(cloud: Aws, archive
     assert [policy["PolicyName"] for policy in policies] == ["workbench"]
     run(deployment(archive, RealTime(instance_type="ml.c5.large", instances=2)))
     assert "scaling" not in things()
+
+
+def test_an_endpoint_that_exists_is_changed_only_on_demand(cloud: Aws, archive: Path) -> None:
+    run(deployment(archive))
+    run(deployment(archive), update=False)  # the same again is no change
+    archive.write_bytes(b"other weights")
+    with pytest.raises(InputError, match="exists with another configuration"):
+        run(deployment(archive), update=False)

@@ -15,7 +15,9 @@ import typer
 from workbench.cli import (
     catalog,
     costing,
+    deploying,
     packaging,
+    predicting,
     pricing,
     profiling,
     recipes,
@@ -62,6 +64,8 @@ serving.add(app)
 verifying.add(app)
 costing.add(app)
 packaging.add(app)
+deploying.add(app)
+predicting.add(app)
 app.add_typer(recipes.app, name="recipes")
 app.add_typer(catalog.models, name="models")
 app.add_typer(catalog.steps, name="steps")

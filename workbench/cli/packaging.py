@@ -69,7 +69,7 @@ def package(
 
     first = f"{run}:{variant}" if variant else run
     sources = find_sources([first, *(more or [])])
-    called = name or _default_name(sources, endpoint)
+    called = name or default_name(sources, endpoint)
     if not re.fullmatch(r"[a-z0-9]+(?:[._-]+[a-z0-9]+)*", called):
         raise InputError(
             f"'{called}' cannot name an image.",
@@ -86,7 +86,8 @@ def package(
     return int(ExitCode.OK)
 
 
-def _default_name(sources: Sequence[Source], endpoint: str) -> str:
+def default_name(sources: Sequence[Source], endpoint: str) -> str:
+    """Of run and variant, or of the models; small letters and digits, with - between them."""
     first = sources[0]
     if endpoint == "single":
         words = [first.run.name if first.run else first.name]

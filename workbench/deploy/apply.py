@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from workbench.deploy.action import Action
-from workbench.deploy.actions import actions
+from workbench.deploy.actions import actions, configuration_name
 from workbench.deploy.deployment import Deployment, component_name
 from workbench.deploy.hosting import BatchTransform, Components
 from workbench.deploy.resources import (
@@ -53,6 +53,7 @@ def apply(
     clients: Clients,
     progress: Progress | None = None,
     *,
+    update: bool = False,
     prove: Callable[[], str] | None = None,
     poll_s: float = POLL_S,
 ) -> Outcome:
@@ -62,6 +63,7 @@ def apply(
         deployment: what is to be.
         clients: boto3's.
         progress: who watches.
+        update: whether an endpoint that exists may be changed.
         prove: asks the endpoint and compares; what it returns is shown, what it raises fails.
         poll_s: seconds between two looks at an endpoint that starts.
 
@@ -76,6 +78,12 @@ def apply(
     _check_endpoint(deployment, before)
     planned = actions(deployment, update=before is not None)
     check(planned)
+    now = before and before["EndpointConfigName"]
+    if before is not None and not update and now != configuration_name(deployment):
+        raise InputError(
+            f"The endpoint {deployment.name} exists with another configuration, {now}.",
+            hint="Change it with --update, or choose another --name.",
+        )
     job = isinstance(deployment.hosting, BatchTransform)
     works = [Work(_label(action), SECONDS[action.kind]) for action in planned]
     progress.plan([*works, *([] if job else [Work("wait until it serves", START_S)])])
