@@ -15,13 +15,17 @@ from workbench.errors import ExitCode, InputError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from workbench.packaging.image.parts import Form
     from workbench.packaging.records import CostEstimate, Package
     from workbench.packaging.sources import Source
+    from workbench.progress import Progress
 
 EXAMPLES = (
     "workbench package runs/minilm-int8 --variant int8",
     "workbench package runs/digits-int8:int8 --endpoint multi --add runs/minilm-int8:int8",
     "workbench package runs/minilm-int8:int8 --requests 2M --region eu-west-1",
+    "workbench package runs/minilm-int8:int8 --build --smoke",
+    "workbench package runs/minilm-int8:int8 --build --engine none --push REGISTRY/minilm:1",
 )
 
 
@@ -53,6 +57,36 @@ def package(
         Path | None,
         typer.Option("--output", help="The folder.", show_default="packages/NAME in the run"),
     ] = None,
+    build: Annotated[bool, typer.Option("--build", help="Build the image too.")] = False,
+    engine: Annotated[
+        str,
+        typer.Option(
+            "--engine",
+            help="docker, podman, buildah; none: without an engine; auto: the one that is there.",
+        ),
+    ] = "auto",
+    tag: Annotated[
+        str | None, typer.Option("--tag", help="The image's name.", show_default="NAME:latest")
+    ] = None,
+    form: Annotated[
+        Literal["docker", "oci"],
+        typer.Option("--format", help="SageMaker takes docker, schema 2, only."),
+    ] = "docker",
+    with_model: Annotated[
+        bool, typer.Option("--with-model", help="Put the models into the image (--engine none).")
+    ] = False,
+    push: Annotated[
+        str | None,
+        typer.Option(
+            "--push", metavar="REGISTRY/NAME:TAG", help="Push the image; implies --build."
+        ),
+    ] = None,
+    create: Annotated[
+        bool, typer.Option("--create-repository", help="Make it in ECR where it is not there.")
+    ] = False,
+    smoke: Annotated[
+        bool, typer.Option("--smoke", help="Run the image and check it; implies --build.")
+    ] = False,
     requests: Annotated[
         str | None,
         typer.Option("--requests", help="Estimate the cost for these: 2M (a month), or 20/s."),
@@ -79,11 +113,69 @@ def package(
     costs = _costs(sources, requests, traffic, region)
     with TerminalProgress() as progress:
         made = make_package(sources, endpoint, folder, name=called, costs=costs, progress=progress)
+        if build or push or smoke:
+            made = _build(
+                folder, made, sources, tag or f"{called}:latest", engine, form, progress,
+                with_model=with_model, push=push, create=create,
+            )  # fmt: skip
     if as_json:
         print_json(made.model_dump(mode="json", exclude_none=True))
     else:
         _print(made, folder)
-    return int(ExitCode.OK)
+    return _smoke(folder, made, sources) if smoke else int(ExitCode.OK)
+
+
+def _build(
+    folder: Path, made: Package, sources: Sequence[Source], tag: str, engine: str, form: Form,
+    progress: Progress, *, with_model: bool, push: str | None, create: bool,
+) -> Package:  # fmt: skip
+    from workbench.packaging.image.registry import parse_reference
+    from workbench.packaging.image.registry import push as push_image
+    from workbench.packaging.images import build_image, find_builder, load_image, note_pushed
+    from workbench.store import Store
+
+    target = parse_reference(push) if push else None  # a wrong name is refused before the build
+    builder = find_builder(engine)
+    made, image = build_image(
+        folder, made, sources, tag=tag, cache=Store().root / "images",
+        engine=builder, form=form, with_models=with_model, progress=progress,
+    )  # fmt: skip
+    if builder is None and form == "docker" and (name := load_image(folder)):
+        typer.echo(f"  {tag} is loaded into {name}.", err=True)
+    if target is not None:
+        digest = push_image(image, target, form=form, progress=progress, create=create)
+        made = note_pushed(folder, made, f"{target.name}@{digest}")
+    return made
+
+
+def _smoke(folder: Path, made: Package, sources: Sequence[Source]) -> int:
+    """Run the image, with the models as the platform mounts them, and check every clause."""
+    import tempfile
+
+    from workbench.cli.verifying import print_results
+    from workbench.conformance import check, failed
+    from workbench.conformance.targets import Options, open_target
+    from workbench.packaging.images import ARCHIVE, run_arguments
+    from workbench.serving.artifacts import place_artifact
+
+    multi = made.endpoint == "multi"
+    with tempfile.TemporaryDirectory() as kept:
+        for source in sources:
+            place = Path(kept) / source.name / "model"
+            place.mkdir(parents=True)
+            place_artifact(source.artifact, place)
+        options = Options(
+            mode="multi" if multi else "single",
+            model=None if multi else sources[0].artifact.path,
+            models=Path(kept) if multi else None,
+            run=True,
+            run_arguments=run_arguments(),
+        )
+        image = str(folder / ARCHIVE)
+        with TerminalProgress() as progress, open_target(image, options) as subject:
+            results = check(subject, [], progress)
+    print_results(image, results)
+    return int(ExitCode.GATE_FAILED if failed(results) else ExitCode.OK)
 
 
 def default_name(sources: Sequence[Source], endpoint: str) -> str:
@@ -144,6 +236,19 @@ def _print(made: Package, folder: Path) -> None:
             screen.print(f"  {name}  {bytes_text(record.bytes)}  sha256:{record.sha256[:12]}")
     context = [record.bytes for name, record in made.files.items() if name.startswith("context/")]
     screen.print(f"  context/  {bytes_text(sum(context))} in {len(context)} files")
+    if (image := made.image) is not None:
+        screen.print(
+            f"  image {image.name}: {bytes_text(image.bytes)} packed, {image.form} {image.digest}, "
+            f"built with {image.built_with}",
+            soft_wrap=True,
+        )
+        for layer in image.layers:
+            screen.print(
+                f"    {layer.title:<24} {bytes_text(layer.bytes):>9} packed, "
+                f"{bytes_text(layer.unpacked_bytes):>9} unpacked"
+            )
+        if image.pushed:
+            screen.print(f"  pushed: {image.pushed}", soft_wrap=True)
     for model in made.models:
         if model.cost is not None:
             low, mid, high = model.cost.usd

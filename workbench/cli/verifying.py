@@ -72,11 +72,12 @@ def verify(
     if as_json:
         print_json([result.model_dump(mode="json") for result in results])
     else:
-        _print(target, results)
+        print_results(target, results)
     return int(ExitCode.GATE_FAILED if failed(results) else ExitCode.OK)
 
 
-def _print(target: str, results: list[Result]) -> None:
+def print_results(target: str, results: list[Result]) -> None:
+    """A table of the clauses, and how many passed."""
     from rich.table import Table
     from rich.text import Text
 
