@@ -19,25 +19,14 @@ echo 'root:x:0:0:root:/:/usr/sbin/nologin' > "$root/etc/passwd"
 echo 'root:x:0:' > "$root/etc/group"
 echo 'hosts: files dns' > "$root/etc/nsswitch.conf"
 
-cd "$root/usr/lib/python3.11"
-rm -rf test idlelib tkinter turtledemo ensurepip lib2to3 pydoc_data distutils config-3.11-* \
-    unittest venv curses dbm sqlite3 xmlrpc wsgiref
-for module in _tkinter _codecs_jp _codecs_kr _codecs_cn _codecs_tw _codecs_hk _dbm _gdbm _sqlite3 \
-    _curses _curses_panel readline nis ossaudiodev _crypt audioop; do
-    rm -f lib-dynload/"$module".*
+# prune.txt, which `workbench package` reads too; find's patterns are those that it is written in.
+sed '/^#/d; /^$/d' "$(dirname "$0")/prune.txt" | while read -r pattern; do
+    find "$root" -depth -path "$root/$pattern" -exec rm -rf {} +
 done
 
 cd "$packages"
-# libonnxruntime.so.* is for C and C++ programs; the Python module does not link to it.
-rm -rf onnxruntime/capi/libonnxruntime.so.* onnxruntime/transformers onnxruntime/quantization \
-    onnxruntime/tools onnxruntime/datasets numpy/f2py numpy/distutils bin
-# Pillow's parts for formats that the server does not read.
-rm -f PIL/_avif.* PIL/_webp.* PIL/_imagingft.* PIL/_imagingtk.* PIL/_imagingcms.*
-find . -depth -type d -name tests -exec rm -rf {} +
 # Symbols for debuggers, of which these are mostly made.
 strip --strip-unneeded uvloop/*.so tokenizers/*.so
-find . -type f \( -name '*.pyi' -o -name '*.pyx' -o -name '*.pxd' -o -name '*.a' \
-    -o -name '_simd*.so' -o -name '_*tests*.so' \) -delete
 
 # Shared libraries: what the programs and modules link to, and nothing that only went with the rest.
 linked=$(mktemp)

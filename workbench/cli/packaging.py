@@ -75,6 +75,13 @@ def package(
     with_model: Annotated[
         bool, typer.Option("--with-model", help="Put the models into the image (--engine none).")
     ] = False,
+    bytecode: Annotated[
+        bool,
+        typer.Option(
+            "--bytecode/--no-bytecode",
+            help="Compile modules, so that containers start sooner (--engine none; needs Linux).",
+        ),
+    ] = True,
     push: Annotated[
         str | None,
         typer.Option(
@@ -116,7 +123,7 @@ def package(
         if build or push or smoke:
             made = _build(
                 folder, made, sources, tag or f"{called}:latest", engine, form, progress,
-                with_model=with_model, push=push, create=create,
+                with_model=with_model, bytecode=bytecode, push=push, create=create,
             )  # fmt: skip
     if as_json:
         print_json(made.model_dump(mode="json", exclude_none=True))
@@ -127,7 +134,7 @@ def package(
 
 def _build(
     folder: Path, made: Package, sources: Sequence[Source], tag: str, engine: str, form: Form,
-    progress: Progress, *, with_model: bool, push: str | None, create: bool,
+    progress: Progress, *, with_model: bool, bytecode: bool, push: str | None, create: bool,
 ) -> Package:  # fmt: skip
     from workbench.packaging.image.registry import parse_reference
     from workbench.packaging.image.registry import push as push_image
@@ -138,7 +145,8 @@ def _build(
     builder = find_builder(engine)
     made, image = build_image(
         folder, made, sources, tag=tag, cache=Store().root / "images",
-        engine=builder, form=form, with_models=with_model, progress=progress,
+        engine=builder, form=form, with_models=with_model, bytecode=bytecode,
+        progress=progress,
     )  # fmt: skip
     if builder is None and form == "docker" and (name := load_image(folder)):
         typer.echo(f"  {tag} is loaded into {name}.", err=True)

@@ -52,6 +52,7 @@ def build_image(
     engine: Engine | None,
     form: Form = "docker",
     with_models: bool = False,
+    bytecode: bool = True,
     progress: Progress | None = None,
 ) -> tuple[Package, Image]:
     """Build the image, write it as ``image.tar`` beside the archives, and note it.
@@ -65,6 +66,7 @@ def build_image(
         engine: what builds; none: the image is written directly.
         form: Docker schema 2, which SageMaker wants, or OCI.
         with_models: put the models into the image too, for hosts that mount none.
+        bytecode: compile the modules of an image that is written directly.
         progress: who watches.
 
     Raises:
@@ -79,6 +81,7 @@ def build_image(
             "multi" if package.endpoint == "multi" else "single",
             models=models if with_models else (),
             cache=cache,
+            bytecode=bytecode,
             progress=progress,
         )
     else:
