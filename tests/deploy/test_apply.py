@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import threading
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
@@ -295,3 +296,15 @@ def test_an_endpoint_that_exists_is_changed_only_on_demand(cloud: Aws, archive: 
     archive.write_bytes(b"other weights")
     with pytest.raises(InputError, match="exists with another configuration"):
         run(deployment(archive), update=False)
+
+
+def test_what_is_busy_is_taken_away_a_while_later(cloud: Aws, archive: Path) -> None:
+    run(deployment(archive, HOSTINGS["components"]))
+    busy = (400, "ValidationException", "Cannot delete endpoint while it has inference components")
+    cloud.faults["DeleteEndpoint"] = busy
+    found = inventory(NAME, clients())
+    timer = threading.Timer(0.5, cloud.faults.clear)
+    timer.start()
+    assert delete(found, clients(), lambda _: None, poll_s=0.05) == []
+    timer.join()
+    assert things() == set()

@@ -17,6 +17,7 @@ from workbench.deploy.resources import (
     found,
     is_absent,
     is_kept,
+    patiently,
     standing,
     undo,
 )
@@ -37,6 +38,7 @@ SHOWN = 500
 RETRY_S = 60.0
 """A role that was just made is unknown to SageMaker for some seconds (IAM is eventually
 consistent); so long is tried again."""
+YOUNG = ("assume the role", "is invalid or cannot be assumed")
 
 
 @dataclass
@@ -176,10 +178,7 @@ def _send(action: Action, clients: Clients, answers: dict[str, Any]) -> dict[str
         try:
             return call(**parameters) or {}
         except Exception as error:  # botocore makes its exception classes at run time
-            young = "assume the role" in str(error) or "is invalid or cannot be assumed" in str(
-                error
-            )
-            if young and time.monotonic() < until:
+            if any(text in str(error) for text in YOUNG) and time.monotonic() < until:
                 time.sleep(2.0)
                 continue
             raise _refused(action, error) from error
@@ -256,7 +255,8 @@ def _roll_back(
         left += _restore(deployment, clients, before, poll_s)
     for step in undos:
         try:
-            getattr(clients(step.service), step.operation)(**step.parameters)
+            call = getattr(clients(step.service), step.operation)
+            patiently(call, step.parameters, poll_s)
         except Exception as error:
             gone = is_absent(error)
             if not gone:

@@ -9,9 +9,10 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from workbench.deploy.deployment import TAG, Kind
-from workbench.deploy.resources import Clients, found, is_absent
+from workbench.deploy.resources import Clients, Undo, found, is_absent, patiently
 from workbench.records import Record
 
+POLL_S = 5.0
 ENDED = ("Completed", "Failed", "Stopped")
 
 
@@ -53,12 +54,15 @@ def default_role(name: str) -> str:
     return f"workbench-{name}"[:64]
 
 
-def delete(things: list[Thing], clients: Clients, say: Callable[[str], None]) -> list[str]:
+def delete(
+    things: list[Thing], clients: Clients, say: Callable[[str], None], *, poll_s: float = POLL_S
+) -> list[str]:
     """Delete them, in their order; what could not be, with the reason, is returned."""
     left = []
     for thing in things:
         try:
-            _delete(thing, clients)
+            for step in _removal(thing, clients):
+                patiently(getattr(clients(step.service), step.operation), step.parameters, poll_s)
             say(f"deleted {thing.kind} {thing.name}")
         except Exception as error:  # botocore makes its exception classes at run time
             if not is_absent(error):
@@ -66,33 +70,34 @@ def delete(things: list[Thing], clients: Clients, say: Callable[[str], None]) ->
     return left
 
 
-def _delete(thing: Thing, clients: Clients) -> None:
-    sagemaker, name = clients("sagemaker"), thing.name
+def _removal(thing: Thing, clients: Clients) -> Iterator[Undo]:
+    name = thing.name
     match thing.kind:
         case "endpoint":
-            sagemaker.delete_endpoint(EndpointName=name)
+            yield Undo("sagemaker", "delete_endpoint", {"EndpointName": name})
         case "configuration":
-            sagemaker.delete_endpoint_config(EndpointConfigName=name)
+            yield Undo("sagemaker", "delete_endpoint_config", {"EndpointConfigName": name})
         case "model":
-            sagemaker.delete_model(ModelName=name)
+            yield Undo("sagemaker", "delete_model", {"ModelName": name})
         case "component":
-            sagemaker.delete_inference_component(InferenceComponentName=name)
+            named = {"InferenceComponentName": name}
+            yield Undo("sagemaker", "delete_inference_component", named)
         case "job":
-            sagemaker.stop_transform_job(TransformJobName=name)
+            yield Undo("sagemaker", "stop_transform_job", {"TransformJobName": name})
         case "archive":
             bucket, _, key = name.removeprefix("s3://").partition("/")
-            clients("s3").delete_object(Bucket=bucket, Key=key)
+            yield Undo("s3", "delete_object", {"Bucket": bucket, "Key": key})
         case "role":
-            iam = clients("iam")
-            for policy in iam.list_role_policies(RoleName=name)["PolicyNames"]:
-                iam.delete_role_policy(RoleName=name, PolicyName=policy)
-            iam.delete_role(RoleName=name)
+            for policy in clients("iam").list_role_policies(RoleName=name)["PolicyNames"]:
+                which = {"RoleName": name, "PolicyName": policy}
+                yield Undo("iam", "delete_role_policy", which)
+            yield Undo("iam", "delete_role", {"RoleName": name})
         case "scaling" if thing.detail == "alarm":
-            clients("cloudwatch").delete_alarms(AlarmNames=[name])
+            yield Undo("cloudwatch", "delete_alarms", {"AlarmNames": [name]})
         case "scaling":
-            clients("application-autoscaling").deregister_scalable_target(
-                ServiceNamespace="sagemaker", ResourceId=name, ScalableDimension=thing.detail
-            )
+            target = {"ServiceNamespace": "sagemaker", "ResourceId": name,
+                      "ScalableDimension": thing.detail}  # fmt: skip
+            yield Undo("application-autoscaling", "deregister_scalable_target", target)
 
 
 # --- finding ---------------------------------------------------------------------------------

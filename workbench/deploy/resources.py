@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +17,12 @@ ABSENT = (
     "Could not find", "does not exist", "NoSuchEntity", "Not Found", "404", "cannot find",
     "ResourceNotFound", "No scalable target", "No scaling policy", "ObjectNotFound",
 )  # fmt: skip
+
+
+BUSY = ("in progress", "is being", "in use", "InUse", "Cannot delete", "Cannot update", "currently")
+"""What AWS says of something that can be taken away only a while later: an endpoint that is still
+being made, or that has inference components which are not gone yet."""
+BUSY_S = 600.0
 
 
 @dataclass(frozen=True)
@@ -195,3 +202,19 @@ def is_absent(error: Exception) -> bool:
     answer = getattr(error, "response", {}).get("Error", {})
     said = f"{answer.get('Code', '')} {answer.get('Message', '')}"
     return bool(answer) and any(text in said for text in ABSENT)
+
+
+def patiently(call: Callable[..., Any], parameters: Parameters, poll_s: float) -> None:
+    """Call until AWS no longer says that it is busy, for at most ten minutes."""
+    until = time.monotonic() + BUSY_S
+    while True:
+        try:
+            call(**parameters)
+        except Exception as error:  # botocore makes its exception classes at run time
+            answer = getattr(error, "response", {}).get("Error", {})
+            said = f"{answer.get('Code', '')} {answer.get('Message', '')}"
+            if not any(text in said for text in BUSY) or time.monotonic() > until:
+                raise
+            time.sleep(poll_s)
+        else:
+            return
