@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from workbench.artifact import disk_errors
 from workbench.errors import ModelError
+
+if TYPE_CHECKING:
+    import onnx
 
 
 def read_onnx(path: Path) -> Any:
@@ -90,13 +94,8 @@ def _parse(path: Path) -> Any:
 
 
 def _locations(model: Any, path: Path) -> list[str]:
-    names = {
-        entry.value
-        for tensor in _tensors(model)
-        for entry in tensor.external_data
-        if entry.key == "location"
-    }
-    for name in sorted(names):
+    names = external_names(model)
+    for name in names:
         if Path(name).is_absolute() or ".." in Path(name).parts:
             raise ModelError(f"An external data file of the model lies outside its folder: {name}.")
         if not (path.parent / name).is_file():
@@ -104,18 +103,44 @@ def _locations(model: Any, path: Path) -> list[str]:
                 f"{path} keeps its weights in '{name}', which is not beside it.",
                 hint="Copy the whole folder, not the .onnx file alone.",
             )
-    return sorted(names)
+    return names
 
 
-def _tensors(model: Any) -> list[Any]:
-    constants = [
-        attribute.t
-        for node in model.graph.node
-        if node.op_type == "Constant"
-        for attribute in node.attribute
-        if attribute.HasField("t")
-    ]
-    return [*model.graph.initializer, *constants]
+def external_names(model: onnx.ModelProto) -> list[str]:
+    """What a model calls its external data files, wherever in it: sorted, each once, unchecked."""
+    return sorted(
+        {
+            entry.value
+            for tensor in _tensors(model)
+            if tensor.data_location == tensor.EXTERNAL
+            for entry in tensor.external_data
+            if entry.key == "location"
+        }
+    )
+
+
+def _tensors(model: onnx.ModelProto) -> Iterator[onnx.TensorProto]:
+    """All weights: of the graph, of the graphs in its nodes, and of its functions."""
+    yield from _of_graph(model.graph)
+    for function in model.functions:
+        yield from _of_nodes(function.node)
+
+
+def _of_graph(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
+    yield from graph.initializer
+    for sparse in graph.sparse_initializer:
+        yield from (sparse.values, sparse.indices)
+    yield from _of_nodes(graph.node)
+
+
+def _of_nodes(nodes: Iterable[onnx.NodeProto]) -> Iterator[onnx.TensorProto]:
+    for node in nodes:
+        for attribute in node.attribute:
+            if attribute.HasField("t"):
+                yield attribute.t
+            yield from attribute.tensors
+            for graph in (attribute.g, *attribute.graphs):
+                yield from _of_graph(graph)
 
 
 def _check_finite(model: Any, path: Path) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from workbench.errors import ModelError
+from workbench.onnx_file import external_names
 from workbench.records import Signature, TensorSpec
 
 if TYPE_CHECKING:
@@ -73,26 +74,12 @@ def model_bytes(path: Path, model: onnx.ModelProto | None = None) -> int:
     """
     model = model or read_model(path)
     total = path.stat().st_size
-    for name in external_files(model):
+    for name in external_names(model):
         file = path.parent / name
         if not file.is_file():
             raise ModelError(f"{path} keeps weights in '{name}', which is missing.")
         total += file.stat().st_size
     return total
-
-
-def external_files(model: onnx.ModelProto) -> list[str]:
-    """Names of the files, beside the model, that hold weights."""
-    tensors = (tensor for scope in scopes(model) for tensor in scope.tensors.values())
-    return sorted(
-        {
-            entry.value
-            for tensor in tensors
-            if tensor.data_location == tensor.EXTERNAL
-            for entry in tensor.external_data
-            if entry.key == "location"
-        }
-    )
 
 
 @dataclass
