@@ -8,14 +8,9 @@ from pathlib import Path
 import pytest
 
 from tests.packaging.registry.fake_registry import FakeRegistry
-from tests.packaging.registry.registries import (
-    debian_registry,
-    make_image,
-)
+from tests.packaging.registry.registries import debian_registry, make_image
 from workbench.packaging.image.parts import Image
-from workbench.packaging.image.registry import (
-    patience,
-)
+from workbench.packaging.image.registry import patience
 
 
 @pytest.fixture(scope="module")

@@ -145,7 +145,8 @@ class _Handler(BaseHTTPRequestHandler):
         if fault is not None:
             time.sleep(fault.wait_s)
             if fault.status:
-                self._answer(fault.status, fault.headers, fault.body)
+                cut = fault.cut_answer_after
+                self._answer(fault.status, fault.headers, fault.body, cut=cut)
                 return
         if (found := fake.other(asked)) is not None:
             self._answer(*found)

@@ -7,16 +7,10 @@ from typing import Any
 import pytest
 
 from tests.packaging.registry.fake_registry import FakeRegistry, Fault
-from tests.packaging.registry.registries import (
-    free_port,
-)
+from tests.packaging.registry.registries import free_port
 from workbench.errors import MissingError, StepError
 from workbench.packaging.image.parts import Image
-from workbench.packaging.image.registry import (
-    parse_reference,
-    push,
-    transport,
-)
+from workbench.packaging.image.registry import parse_reference, push, transport
 
 
 def test_nobody_listens(image: Image, waits: list[float]) -> None:
@@ -29,6 +23,15 @@ def test_nobody_listens(image: Image, waits: list[float]) -> None:
 def test_no_such_host(image: Image) -> None:
     with pytest.raises(MissingError, match="cannot be reached"):
         push(image, "registry.invalid/app:1")
+
+
+def test_no_proxy_leads_to_this_machine(
+    fake: FakeRegistry, image: Image, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{free_port()}")
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    assert push(image, f"{fake.host}/app:1") == image.digest()
 
 
 def test_a_silent_registry_is_asked_again_and_then_given_up(

@@ -67,6 +67,16 @@ def test_an_upload_that_is_sent_elsewhere_goes_without_credentials(
     assert not any(asked.authorization for asked in stranger.asked)
 
 
+def test_an_upload_follows_only_redirects_that_keep_its_method(
+    fake: FakeRegistry, stranger: FakeRegistry, image: Image
+) -> None:
+    where = {"Location": f"http://{stranger.host}/v2/app/blobs/uploads/"}
+    fake.faults = [Fault("POST", "", status=301, headers=where)]
+    with pytest.raises(StepError, match="fails to push a layer: 301"):
+        push(image, f"{fake.host}/app:1")
+    assert stranger.asked == []
+
+
 def test_redirects_end(fake: FakeRegistry, image: Image) -> None:
     fake.other = lambda asked: (307, {"Location": asked.path}, b"")
     with pytest.raises(StepError, match="redirects more than 5 times"):
@@ -151,6 +161,21 @@ def test_a_redirect_to_plain_http_or_to_this_machine_is_refused(
         fake.other = lambda asked, where=where: (307, {"Location": where}, b"")  # type: ignore[misc]
         with pytest.raises(InputError, match=message):
             push(image, f"{ECR}/app:1", credentials=ME)
+
+
+def test_a_token_service_on_this_machine_is_not_for_registries_elsewhere(
+    behind_tls: tuple[FakeRegistry, CuttingProxy, Path],
+    stranger: FakeRegistry,
+    image: Image,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    fake, _, certificate = behind_tls
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    fake.authorize = lambda header: False
+    fake.challenge = f'Bearer realm="http://{stranger.host}/token"'
+    with pytest.raises(StepError, match="names no place to get a token from"):
+        push(image, f"{ECR}/app:1", credentials=ME)
+    assert stranger.asked == []
 
 
 def test_a_registry_without_tls_is_told_from_one_with(

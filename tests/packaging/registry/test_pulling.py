@@ -12,17 +12,10 @@ from typing import Any
 import pytest
 
 from tests.packaging.registry.fake_registry import FakeRegistry, Fault
-from tests.packaging.registry.registries import (
-    BIG,
-    Told,
-    make_image,
-)
-from workbench.errors import CorruptError, InputError, MissingError
+from tests.packaging.registry.registries import BIG, Told, make_image
+from workbench.errors import CorruptError, InputError, MissingError, StepError
 from workbench.packaging.image.parts import Form, Image, canonical, digest_of
-from workbench.packaging.image.registry import (
-    pull,
-    push,
-)
+from workbench.packaging.image.registry import patience, pull, push
 
 
 def _pushed(fake: FakeRegistry, image: Image, form: Form = "docker") -> str:
@@ -41,6 +34,43 @@ def test_a_cut_download_goes_on_where_it_stopped(fake: FakeRegistry, tmp_path: P
     ranges = [a.headers.get("range") for a in fake.asked if layer in a.path]
     assert ranges == [None, "bytes=5000000-"]
     assert told.advances[-1] == (made.compressed, made.compressed)
+
+
+def test_a_line_that_breaks_often_is_borne_as_long_as_it_gets_on(
+    fake: FakeRegistry, tmp_path: Path
+) -> None:
+    made = make_image(tmp_path / "made", BIG)
+    where = _pushed(fake, made)
+    layer = made.layers[0].blob.digest
+    fake.faults = [Fault("GET", layer, cut_answer_after=500_000, times=2 * patience.TRIES)]
+    assert pull(where, tmp_path / "pulled").digest() == made.digest()
+    assert fake.count("GET", layer) == 2 * patience.TRIES + 1
+
+
+def test_a_line_that_breaks_at_the_same_place_is_given_up(
+    fake: FakeRegistry, tmp_path: Path
+) -> None:
+    made = make_image(tmp_path / "made", BIG)
+    where = _pushed(fake, made)
+    layer = made.layers[0].blob.digest
+    half = {"cut_answer_after": 500_000, "status": 200, "body": fake.blobs[layer]}
+    fake.faults = [Fault("GET", layer, **half, times=99)]  # type: ignore[arg-type]
+    with pytest.raises(StepError, match="broke 6 times"):
+        pull(where, tmp_path / "pulled")
+    assert list((tmp_path / "pulled").iterdir()) == []
+
+
+def test_another_range_than_was_asked_for_is_not_taken(fake: FakeRegistry, tmp_path: Path) -> None:
+    made = make_image(tmp_path / "made", BIG)
+    where = _pushed(fake, made)
+    layer = made.layers[0].blob.digest
+    other = {"Content-Range": "bytes 0-99/100"}
+    fake.faults = [
+        Fault("GET", layer, cut_answer_after=5_000_000),
+        Fault("GET", layer, status=206, headers=other, body=b"x" * 100),
+    ]
+    assert pull(where, tmp_path / "pulled").digest() == made.digest()
+    assert [a.headers.get("range") for a in fake.asked if layer in a.path][2] is None
 
 
 def test_a_registry_without_ranges_sends_the_blob_again(fake: FakeRegistry, tmp_path: Path) -> None:

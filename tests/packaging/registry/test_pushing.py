@@ -8,19 +8,10 @@ from pathlib import Path
 import pytest
 
 from tests.packaging.registry.fake_registry import FakeRegistry, Fault
-from tests.packaging.registry.registries import (
-    BIG,
-    Told,
-    make_image,
-)
+from tests.packaging.registry.registries import BIG, Told, make_image
 from workbench.errors import CorruptError, InputError, StepError
 from workbench.packaging.image.parts import Image
-from workbench.packaging.image.registry import (
-    patience,
-    pull,
-    push,
-    uploads,
-)
+from workbench.packaging.image.registry import patience, pull, push, uploads
 
 
 def test_the_fake_registry_does_as_debians(
@@ -84,6 +75,23 @@ def test_a_cut_upload_goes_on_where_it_stopped(fake: FakeRegistry, tmp_path: Pat
     assert [len(asked.body) for asked in sent] == [4_000_000, 1_000_000, size - 5_000_000]
     assert sent[2].headers["content-range"] == f"5000000-{size - 1}"
     assert fake.count("POST") == 2  # the layer and the configuration
+
+
+def test_a_line_that_breaks_often_is_borne_as_long_as_it_gets_on(
+    fake: FakeRegistry, tmp_path: Path
+) -> None:
+    made = make_image(tmp_path / "made", BIG)
+    breaks = 2 * patience.TRIES
+    fake.faults = [Fault("PATCH", "", cut_after=500_000, times=breaks)]
+    assert push(made, f"{fake.host}/app:1") == made.digest()
+    assert fake.count("PATCH") == breaks + 1
+
+
+def test_another_digest_for_a_layer_is_an_error(fake: FakeRegistry, image: Image) -> None:
+    headers = {"Docker-Content-Digest": "sha256:" + "0" * 64}
+    fake.faults = [Fault("PUT", "uploads", status=201, headers=headers)]
+    with pytest.raises(CorruptError, match="stored the layer 'part 0' as sha256:000"):
+        push(image, f"{fake.host}/app:1")
 
 
 def test_progress_never_passes_its_end(fake: FakeRegistry, tmp_path: Path) -> None:
@@ -174,13 +182,22 @@ def test_another_digest_for_the_image_is_an_error(fake: FakeRegistry, image: Ima
 
 
 def test_a_registry_that_does_not_say_the_digest_is_asked(fake: FakeRegistry, image: Image) -> None:
-    fake.faults = [Fault("PUT", "manifests", status=201)]
+    fake.faults = [Fault("HEAD", "manifests", status=404), Fault("PUT", "manifests", status=201)]
     fake.manifests["1"] = ("x", image.manifest())
     assert push(image, f"{fake.host}/app:1") == image.digest()
-    fake.faults = [Fault("PUT", "manifests", status=201)]
+    fake.faults = [Fault("HEAD", "manifests", status=404), Fault("PUT", "manifests", status=201)]
     fake.manifests["1"] = ("x", image.manifest("oci"))
     with pytest.raises(CorruptError):
         push(image, f"{fake.host}/app:1")
+
+
+def test_a_tag_that_has_the_image_already_is_let_alone(fake: FakeRegistry, image: Image) -> None:
+    body = b'{"errors":[{"code":"TAG_INVALID","message":"the repository is immutable"}]}'
+    push(image, f"{fake.host}/app:1")
+    fake.faults = [Fault("PUT", "manifests", status=400, body=body)]
+    assert push(image, f"{fake.host}/app:1") == image.digest()
+    with pytest.raises(InputError, match="a tag that is not there yet"):
+        push(image, f"{fake.host}/app:1", form="oci")
 
 
 def test_a_blob_that_changed_is_not_pushed(fake: FakeRegistry, image: Image) -> None:
@@ -213,6 +230,7 @@ def test_a_digest_that_is_not_the_images_is_refused(fake: FakeRegistry, image: I
         (404, "NAME_UNKNOWN", InputError, "no repository"),
         (400, "NAME_INVALID", InputError, "no name it takes"),
         (413, "DENIED", InputError, "Ask for the right"),
+        (400, "TAG_INVALID", InputError, "a tag that is not there yet"),
         (418, "TEAPOT", StepError, "fails to push a layer: 418 TEAPOT"),
     ],
 )

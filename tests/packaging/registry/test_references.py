@@ -7,11 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from workbench.errors import InputError
-from workbench.packaging.image.registry.references import (
-    Reference,
-    is_loopback,
-    parse_reference,
-)
+from workbench.packaging.image.registry.references import Reference, is_loopback, parse_reference
 
 DIGEST = "sha256:" + "0123456789abcdef" * 4
 LABEL = st.from_regex(r"[a-z0-9]([a-z0-9-]{0,8}[a-z0-9])?", fullmatch=True)

@@ -18,12 +18,7 @@ from tests.packaging.registry.registries import (
 )
 from workbench.errors import InputError, MissingError
 from workbench.packaging.image.parts import Form, Image, canonical
-from workbench.packaging.image.registry import (
-    Credentials,
-    pull,
-    push,
-    uploads,
-)
+from workbench.packaging.image.registry import Credentials, pull, push, uploads
 
 FORMS: tuple[Form, ...] = ("docker", "oci")
 

@@ -95,8 +95,13 @@ def _put_manifest(client: Client, image: Image, form: Form) -> None:
     manifest, digest = image.manifest(form), image.digest(form)
     where = client.reference
     url = client.url(f"manifests/{where.tag or digest}")
-    headers = {"Content-Type": MEDIA_TYPES[form]["manifest"]}
-    answer = client.ask("PUT", url, headers, Body.of(manifest))
+    kind = MEDIA_TYPES[form]["manifest"]
+    # Where tags cannot be changed, the same push again must not be a failure.
+    there = client.ask("HEAD", url, {"Accept": kind})
+    there.close()
+    if there.status == 200 and there.header("Docker-Content-Digest") == digest:
+        return
+    answer = client.ask("PUT", url, {"Content-Type": kind}, Body.of(manifest))
     if answer.status not in (200, 201, 202):
         raise client.refuse(answer, DOING)
     answer.close()

@@ -53,6 +53,8 @@ def refusal(status: int, body: bytes, reference: Reference, doing: str, who: str
             hint="Ask for the right to do it, check the repository's name, or log in as somebody "
             "else; a token of ECR lasts for 12 hours.",
         )
+    if "TAG_INVALID" in codes or "immutable" in said(body).lower():
+        return InputError(message, hint="Push under a tag that is not there yet.")
     if "NAME_INVALID" in codes:
         return InputError(message, hint=f"'{reference.repository}' is no name it takes.")
     if "NAME_UNKNOWN" in codes or (status == 404 and "MANIFEST_UNKNOWN" not in codes):
