@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 if TYPE_CHECKING:
+    from workbench.profiler.job import Elsewhere
     from workbench.progress import Progress
     from workbench.recipe import RecipeSource, load_recipe
     from workbench.records import Run
@@ -33,6 +34,7 @@ def run(
     runs: Path = Path("runs"),
     smoke: bool = False,
     remeasure: bool = False,
+    elsewhere: Elsewhere | None = None,
     store: Store | None = None,
     progress: Progress | None = None,
 ) -> tuple[Run, Path]:
@@ -43,6 +45,7 @@ def run(
         runs: folder of run directories.
         smoke: a quick way through everything on a tiny random model.
         remeasure: measure latency again even where it was measured before.
+        elsewhere: another machine, which measures the latency in this one's place.
         store: where artifacts are kept; none: the default store.
         progress: is told how the work goes.
 
@@ -58,7 +61,9 @@ def run(
     from workbench.runner import Runner
 
     check_writable(runs)
-    runner = Runner(resolve(recipe, smoke=smoke), store, progress, remeasure=remeasure)
+    runner = Runner(
+        resolve(recipe, smoke=smoke), store, progress, remeasure=remeasure, elsewhere=elsewhere
+    )
     result = runner.run()
     folder = runner.publish(result, runs)
     write_report(result, folder)

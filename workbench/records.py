@@ -207,6 +207,7 @@ class Machine(Record):
     versions: dict[str, str]
     load_average: float = Field(description="One-minute load average when it was recorded.")
     governor: str | None = None
+    instance_type: str | None = Field(None, description="The cloud's name of it, where asked for.")
 
 
 class Interval(Record):

@@ -29,6 +29,7 @@ from workbench.machine import machine
 from workbench.plugins import code_digest, sources_digest
 from workbench.preprocess import read_tokenizer
 from workbench.profiler import measure_footprint, measure_latency
+from workbench.profiler.job import Elsewhere, Job
 from workbench.progress import Progress, Work
 from workbench.records import (
     Footprint,
@@ -90,11 +91,14 @@ class Runner:
         progress: Progress | None = None,
         *,
         remeasure: bool = False,
+        elsewhere: Elsewhere | None = None,
     ) -> None:
+        """``elsewhere`` measures the latency, if it is not to be this machine's."""
         self.resolved = resolved
         self.store = store or Store()
         self.progress = progress or Progress()
         self.remeasure = remeasure
+        self.elsewhere = elsewhere
         self.machine: Machine = machine()
         self._artifacts: dict[str, Artifact] = {}
 
@@ -319,7 +323,7 @@ class Runner:
                 "latency": {name: artifact.digest for name, artifact in artifacts.items()},
                 "baseline": baseline,
                 "profile": profile.model_dump(mode="json"),
-                **self._machine_key,
+                **(self._machine_key if self.elsewhere is None else self._key_elsewhere),
                 **self._base,
             }
         )
@@ -328,11 +332,16 @@ class Runner:
             self.store.forget_record(key)
 
         def measure() -> LatencyTable:
+            vocabulary = _vocabulary(artifacts[baseline])
+            if self.elsewhere is not None:
+                job = Job(artifacts=tuple(artifacts), baseline=baseline, options=profile,
+                          vocabulary=vocabulary)  # fmt: skip
+                return self.elsewhere.measure(job, artifacts, self.progress.advance)
             cells, skipped = measure_latency(
                 {name: artifact.model_path for name, artifact in artifacts.items()},
                 baseline=baseline,
                 options=profile,
-                vocabulary=_vocabulary(artifacts[baseline]),
+                vocabulary=vocabulary,
                 progress=self.progress.advance,
             )
             return LatencyTable(cells=cells, skipped=skipped, machine=self.machine, measured=_now())
@@ -349,10 +358,17 @@ class Runner:
             "cores": here.cores,
             "gpu": here.gpu,
             "governor": here.governor,
-            "profiler": sources_digest(
-                sorted(Path(workbench.profiler.__file__).parent.glob("*.py"))
-            ),
+            "profiler": self._profiler,
         }
+
+    @property
+    def _key_elsewhere(self) -> dict[str, Any]:
+        assert self.elsewhere is not None
+        return {**self.elsewhere.key, "profiler": self._profiler}
+
+    @cached_property
+    def _profiler(self) -> str:
+        return sources_digest(sorted(Path(workbench.profiler.__file__).parent.glob("*.py")))
 
     def _verdicts(self, measurements: dict[str, Measurement]) -> Iterator[Verdict]:
         recipe = self.resolved.recipe

@@ -8,11 +8,15 @@ from __future__ import annotations
 
 import io
 import json
+import subprocess
+import sys
+import tempfile
 import threading
 import urllib.request
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -32,6 +36,10 @@ class Aws:
     """Status of endpoints from when they are made or changed."""
     reason: str = ""
     url: str = ""
+    job_leaves: dict[str, bytes] | None = None
+    """What a Processing job leaves in place of what it would measure."""
+    job_status: str = ""
+    jobs: dict[str, str] = field(default_factory=dict)
     container: str = ""
     """URL of the server that stands for the endpoint's container."""
 
@@ -113,6 +121,40 @@ class Aws:
             return _absent("inference component", asked["InferenceComponentName"])
         return 200, {}
 
+    def _CreateProcessingJob(self, asked: dict[str, Any]) -> tuple[int, Any]:  # noqa: N802
+        """The job runs at once, here, on what lies in S3 and with nothing else."""
+        name = asked["ProcessingJobName"]
+        with tempfile.TemporaryDirectory() as kept:
+            source, target = Path(kept) / "input", Path(kept) / "output"
+            target.mkdir()
+            s3 = _s3(self.url)
+            taken = asked["ProcessingInputs"][0]["S3Input"]["S3Uri"].removeprefix("s3://")
+            bucket, _, prefix = taken.partition("/")
+            for item in s3.list_objects_v2(Bucket=bucket, Prefix=prefix)["Contents"]:
+                file = source / item["Key"].removeprefix(prefix)
+                file.parent.mkdir(parents=True, exist_ok=True)
+                s3.download_file(bucket, item["Key"], str(file))
+            code = 0
+            if self.job_leaves is None:
+                command = [sys.executable, "-m", "workbench.profiler.job", source, target]
+                code = subprocess.run(list(map(str, command)), capture_output=True).returncode
+            for file_name, content in (self.job_leaves or {}).items():
+                (target / file_name).write_bytes(content)
+            given = asked["ProcessingOutputConfig"]["Outputs"][0]["S3Output"]["S3Uri"]
+            folder = given.removeprefix(f"s3://{bucket}/")
+            for file in target.iterdir():
+                s3.upload_file(str(file), bucket, f"{folder}/{file.name}")
+        self.jobs[name] = self.job_status or ("Failed" if code else "Completed")
+        return 200, {"ProcessingJobArn": f"arn:aws:sagemaker:{REGION}:{ACCOUNT}:x/{name}"}
+
+    def _DescribeProcessingJob(self, asked: dict[str, Any]) -> tuple[int, Any]:  # noqa: N802
+        name = asked["ProcessingJobName"]
+        return 200, {"ProcessingJobName": name, "ProcessingJobStatus": self.jobs[name]}
+
+    def _StopProcessingJob(self, asked: dict[str, Any]) -> tuple[int, Any]:  # noqa: N802
+        self.jobs[asked["ProcessingJobName"]] = "Stopped"
+        return 200, {}
+
     def _StopTransformJob(self, asked: dict[str, Any]) -> tuple[int, Any]:  # noqa: N802
         job = _backend().transform_jobs.get(asked["TransformJobName"])
         if job is None:
@@ -154,6 +196,12 @@ def aws() -> Iterator[Aws]:
     finally:
         server.shutdown()
         thread.join()
+
+
+def _s3(url: str) -> Any:
+    import boto3
+
+    return boto3.client("s3", endpoint_url=url, region_name=REGION)
 
 
 def _allow_components() -> None:

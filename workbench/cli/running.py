@@ -11,6 +11,7 @@ from workbench.cli.output import TerminalProgress, console, duration
 from workbench.errors import ExitCode
 
 if TYPE_CHECKING:
+    from workbench.profiler.job import Elsewhere
     from workbench.records import Run
 
 RECIPE = Annotated[str, typer.Argument(help="A recipe file, or the name of a shipped recipe.")]
@@ -24,8 +25,14 @@ def add(app: typer.Typer) -> None:
     """Add this module's commands."""
     app.command(
         epilog="Examples: workbench run minilm-int8 · workbench run recipe.yaml --smoke · "
-        "workbench run minilm-int8 --only int8 --set 'profile.batch=[1]'"
+        "workbench run minilm-int8 --only int8 --set 'profile.batch=[1]' · "
+        "workbench run minilm-int8 --on sagemaker:ml.c7i.xlarge --image IMAGE --bucket BUCKET "
+        "--role ARN"
     )(run)
+    app.command(
+        epilog="Examples: workbench profiler --output profiler.tar · "
+        "workbench profiler --push 123456789012.dkr.ecr.us-east-1.amazonaws.com/profiler:1"
+    )(profiler)
     app.command(epilog="Example: workbench show runs/minilm-int8")(show)
 
 
@@ -45,6 +52,21 @@ def run(
     remeasure: Annotated[
         bool, typer.Option("--remeasure", help="Measure latency again, stored or not.")
     ] = False,
+    on: Annotated[
+        str | None,
+        typer.Option(
+            "--on", metavar="sagemaker:TYPE", help="Measure latency on that instance type instead."
+        ),
+    ] = None,
+    image: Annotated[
+        str | None,
+        typer.Option("--image", help="--on: the profiler's image in ECR (workbench profiler)."),
+    ] = None,
+    bucket: Annotated[str | None, typer.Option("--bucket", help="--on: an S3 bucket.")] = None,
+    role: Annotated[
+        str | None, typer.Option("--role", help="--on: ARN of the job's execution role.")
+    ] = None,
+    region: Annotated[str, typer.Option("--region", help="--on: AWS region.")] = "us-east-1",
     strict: Annotated[
         bool, typer.Option("--strict", help="An undecided gate fails the run too.")
     ] = False,
@@ -59,10 +81,63 @@ def run(
     source = load_recipe(find_recipe(recipe), overrides=settings, only=tuple(only or ()))
     with TerminalProgress() as progress:
         result, folder = workbench.run(
-            source, runs=runs, smoke=smoke, remeasure=remeasure, progress=progress
-        )
+            source, runs=runs, smoke=smoke, remeasure=remeasure, progress=progress,
+            elsewhere=_elsewhere(on, image, bucket, role, region) if on else None,
+        )  # fmt: skip
     _print(result, folder, as_json)
     return int(ExitCode.OK if result.passed(strict=strict) else ExitCode.GATE_FAILED)
+
+
+def _elsewhere(
+    on: str, image: str | None, bucket: str | None, role: str | None, region: str
+) -> Elsewhere:
+    from workbench.deploy.processing import Place, ProcessingJob
+    from workbench.deploy.resources import Clients
+    from workbench.errors import InputError
+
+    where, _, kind = on.partition(":")
+    if where != "sagemaker" or not kind.startswith("ml."):
+        raise InputError(f"'{on}' is no place to measure.", hint="Such as sagemaker:ml.c7i.xlarge.")
+    if not (image and bucket and role):
+        raise InputError(
+            "--on needs --image, --bucket and --role.",
+            hint="workbench profiler --push REPOSITORY:TAG builds and pushes the image.",
+        )
+    return ProcessingJob(Place(kind, image, bucket, role), Clients(region))
+
+
+def profiler(
+    output: Annotated[
+        Path | None, typer.Option("--output", help="Write it as an archive for docker load.")
+    ] = None,
+    push: Annotated[
+        str | None, typer.Option("--push", metavar="REGISTRY/NAME:TAG", help="Push it.")
+    ] = None,
+    create: Annotated[
+        bool, typer.Option("--create-repository", help="Make it in ECR where it is not there.")
+    ] = False,
+) -> int:
+    """Build the image that measures for `workbench run --on`; without an engine, and torch."""
+    from workbench.errors import InputError
+    from workbench.packaging.image.build import build_profiler_image
+    from workbench.packaging.image.outputs import write_docker_archive
+    from workbench.packaging.image.registry import parse_reference
+    from workbench.packaging.image.registry import push as push_image
+    from workbench.store import Store
+
+    if output is None and push is None:
+        raise InputError("Give --output FILE or --push REGISTRY/NAME:TAG.")
+    target = parse_reference(push) if push else None
+    with TerminalProgress() as progress:
+        image = build_profiler_image(cache=Store().root / "images", progress=progress)
+        if output is not None:
+            write_docker_archive(image, output, "workbench-profiler:latest")
+        if target is not None:
+            digest = push_image(image, target, progress=progress, create=create)
+            typer.echo(f"{target.name}@{digest}")
+    screen = console(stderr=True)
+    screen.print(f"{image.compressed / 1e6:.1f} MB packed, {image.digest()}", soft_wrap=True)
+    return int(ExitCode.OK)
 
 
 def show(

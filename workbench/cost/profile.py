@@ -127,7 +127,7 @@ def _profile(run: Run, variant: VariantResult, points: tuple[Point, ...]) -> Ser
     return ServiceProfile(
         name=variant.name,
         baseline=variant.baseline,
-        cpu=run.machine.cpu,
+        cpu=run.machine.instance_type or run.machine.cpu,
         isa=run.machine.isa,
         cores=run.machine.cores,
         measured=run.measured,

@@ -30,9 +30,9 @@ def server_version() -> str:
     return str(tomllib.loads(text)["project"]["version"])
 
 
-def locked_requirements() -> list[tuple[str, str, tuple[str, ...]]]:
-    """Name, version and SHA-256 digests of each wheel that the image holds."""
-    path = shipped("serving_containers") / SERVER / "requirements.lock"
+def locked_requirements(container: str = SERVER) -> list[tuple[str, str, tuple[str, ...]]]:
+    """Name, version and SHA-256 digests of each wheel that a container's image holds."""
+    path = shipped("serving_containers") / container / "requirements.lock"
     text = path.read_text(encoding="utf-8").replace("\\\n", " ")
     found = []
     for line in text.splitlines():

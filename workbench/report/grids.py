@@ -83,6 +83,7 @@ def machine_text(machine: Machine) -> str:
     """CPU, cores, instruction sets and the load."""
     isa = [name for name in machine.isa if name not in ("avx", "avx512f")]
     return (
+        f"{f'{machine.instance_type}: ' if machine.instance_type else ''}"
         f"{machine.cpu}, {machine.cores} cores, {', '.join(isa) or 'no vector extensions known'}; "
         f"load {machine.load_average}; onnxruntime {machine.versions.get('onnxruntime', '?')}"
     )

@@ -86,7 +86,7 @@ def _variant(run: Path, variant: str | None) -> Path:
 def place_artifact(artifact: Artifact, folder: Path) -> None:
     """Put an artifact's files into a new folder; files are linked where the disk allows it."""
     with disk_errors(folder):
-        for name in _names(artifact):
+        for name in file_names(artifact):
             target = folder / name
             target.parent.mkdir(parents=True, exist_ok=True)
             try:
@@ -113,7 +113,7 @@ def pack_artifact(artifact: Artifact, archive: Path) -> None:
             gzip.GzipFile("", "wb", compresslevel=6, fileobj=raw, mtime=0) as zipped,
             tarfile.open(fileobj=zipped, mode="w", format=tarfile.GNU_FORMAT) as tar,
         ):
-            for name in _names(artifact):
+            for name in file_names(artifact):
                 entry = tarfile.TarInfo(name)
                 entry.size = (artifact.path / name).stat().st_size
                 with (artifact.path / name).open("rb") as file:
@@ -123,7 +123,7 @@ def pack_artifact(artifact: Artifact, archive: Path) -> None:
         staging.unlink(missing_ok=True)
 
 
-def _names(artifact: Artifact) -> list[str]:
+def file_names(artifact: Artifact) -> list[str]:
     """The manifest, and the files that it lists; all there are where it lists none."""
     listed = sorted(artifact.manifest.files)
     found = (path.relative_to(artifact.path).as_posix() for path in files_of(artifact.path))

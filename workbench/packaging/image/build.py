@@ -20,7 +20,7 @@ from workbench.errors import InputError
 from workbench.packaging.context import SERVER, locked_requirements
 from workbench.packaging.image.base import base_entries
 from workbench.packaging.image.bytecode import compiled, unpack_python
-from workbench.packaging.image.config import Kind, image_of
+from workbench.packaging.image.config import PROFILER, Kind, image_of
 from workbench.packaging.image.contents import paths_of
 from workbench.packaging.image.debian import (
     SNAPSHOT,
@@ -49,6 +49,8 @@ SECONDS = {
 }
 """About what each piece takes the first time; for the time left that is shown."""
 MODEL_BYTES_PER_S = 20e6
+OWN = Path(__file__).parents[2]
+"""The package ``workbench`` itself."""
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}", re.ASCII)
 
 
@@ -96,6 +98,26 @@ def build_serving_image(
     layers += [build.model(kind, name, folder) for name, folder in models]
     build.cache.tidy()
     return image_of(kind, layers, base)
+
+
+def build_profiler_image(
+    *, cache: Path, bytecode: bool = True, progress: Progress | None = None
+) -> Image:
+    """Build the image of ``workbench.profiler.job``, without torch; see ``build_serving_image``.
+
+    Raises:
+        MissingError: something cannot be fetched, the disk is full, or this machine cannot run
+            the image's Python and ``bytecode`` is wanted.
+        CorruptError: what was fetched is not what is locked.
+        StepError: the image would not be whole.
+    """
+    build = _Build(LayerCache(cache), bytecode, progress or Progress())
+    build.plan((), with_base=True)
+    build.fetch_debs()
+    bottom, note = build.base()
+    wheels = build.wheels(note.libraries, PROFILER)
+    own = build.package("workbench", OWN)
+    return image_of(PROFILER, [bottom, wheels, own])
 
 
 def _check(kind: Kind, models: Sequence[tuple[str, Path]], base: Image | None) -> None:
@@ -180,10 +202,10 @@ class _Build:
         inputs = [[path.name for path in self.debs], rules(), self.bytecode]
         return self._layer("base", inputs, lambda: self.compiled(self.base_entries))
 
-    def wheels(self, offered: Collection[str]) -> Layer:
+    def wheels(self, offered: Collection[str], container: str = SERVER) -> Layer:
         label, began = "fetch wheels", time.perf_counter()
         self.progress.start(label)
-        found, fetched = fetch_wheels(locked_requirements(), self.cache.folder / "wheels")
+        found, fetched = fetch_wheels(locked_requirements(container), self.cache.folder / "wheels")
         seconds = time.perf_counter() - began
         self.progress.finish(label, seconds, reused=not fetched, detail=f"{fetched} fetched")
 
@@ -194,15 +216,19 @@ class _Build:
         return self._layer("wheels", inputs, make)[0]
 
     def server(self) -> Layer:
-        root = shipped("serving_containers") / SERVER / SERVER
+        return self.package("server", shipped("serving_containers") / SERVER / SERVER)
+
+    def package(self, label: str, root: Path) -> Layer:
+        """A Python package from its folder, under the folder's name."""
         files = {
-            f"{SITE}/{SERVER}/{path.relative_to(root).as_posix()}": path
+            f"{SITE}/{root.name}/{path.relative_to(root).as_posix()}": path
             for path in files_of(root)
-            if "__pycache__" not in path.parts and path.suffix != ".pyc"
+            # An installed workbench has the recipes and such in it; a checkout beside it.
+            if not {"__pycache__", "_shipped"} & set(path.parts) and path.suffix != ".pyc"
         }
         inputs = [{name: file_digest(path) for name, path in files.items()}, self._compiler()]
         return self._layer(
-            "server", inputs, lambda: self.compiled({n: File(p) for n, p in files.items()})
+            label, inputs, lambda: self.compiled({n: File(p) for n, p in files.items()})
         )[0]
 
     def model(self, kind: Kind, name: str, folder: Path) -> Layer:

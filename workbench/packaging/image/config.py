@@ -14,6 +14,8 @@ from workbench.packaging.image.parts import Image, Layer, canonical
 from workbench.packaging.image.tar_layer import epoch
 
 Kind = Literal["single", "multi"]
+PROFILER: Literal["profiler"] = "profiler"
+"""The image that measures: it runs a job and listens to nobody."""
 PORT = 8080
 ENTRYPOINT = ("/usr/bin/python3.11", "-c", "from onnx_server.cli import serve; serve()")
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -35,7 +37,9 @@ SECOND = 10**9
 MULTI_ENVIRONMENT = {"SAGEMAKER_MULTI_MODEL": "true"}
 
 
-def image_of(kind: Kind, layers: Sequence[Layer], base: Image | None = None) -> Image:
+def image_of(
+    kind: Kind | Literal["profiler"], layers: Sequence[Layer], base: Image | None = None
+) -> Image:
     """The image of these layers on top of a base's.
 
     A base's environment and labels stay unless the server's replace them; its user and command
@@ -46,15 +50,7 @@ def image_of(kind: Kind, layers: Sequence[Layer], base: Image | None = None) -> 
     for name in ("User", "Cmd", "ArgsEscaped", "OnBuild"):
         settings.pop(name, None)
     settings["Env"] = _environment(kind, settings.get("Env") or [])
-    settings["Labels"] = dict(settings.get("Labels") or {}) | labels(kind)
-    settings["Entrypoint"] = list(ENTRYPOINT)
-    settings["ExposedPorts"] = dict(settings.get("ExposedPorts") or {}) | {f"{PORT}/tcp": {}}
-    settings["Healthcheck"] = {
-        "Test": ["CMD", ENTRYPOINT[0], "-c", PING],
-        "Interval": 10 * SECOND,
-        "Timeout": 3 * SECOND,
-        "StartPeriod": 30 * SECOND,
-    }
+    settings |= _job() if kind == "profiler" else _service(kind, settings)
     created = datetime.fromtimestamp(epoch(), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     below = tuple(base.layers) if base else ()
     content: dict[str, Any] = {
@@ -71,18 +67,36 @@ def image_of(kind: Kind, layers: Sequence[Layer], base: Image | None = None) -> 
     return Image(canonical(content), (*below, *layers))
 
 
+def _service(kind: Kind, before: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "Labels": dict(before.get("Labels") or {}) | labels(kind),
+        "Entrypoint": list(ENTRYPOINT),
+        "ExposedPorts": dict(before.get("ExposedPorts") or {}) | {f"{PORT}/tcp": {}},
+        "Healthcheck": {
+            "Test": ["CMD", ENTRYPOINT[0], "-c", PING],
+            "Interval": 10 * SECOND,
+            "Timeout": 3 * SECOND,
+            "StartPeriod": 30 * SECOND,
+        },
+    }
+
+
+def _job() -> dict[str, Any]:
+    return {"Entrypoint": [ENTRYPOINT[0], "-m", "workbench.profiler.job"]}
+
+
 def labels(kind: Kind) -> dict[str, str]:
     """The platform's labels (contract, C5)."""
     names = ["accept-bind-to-port", *(["multi-models"] if kind == "multi" else [])]
     return {f"{CAPABILITIES}{name}": "true" for name in names}
 
 
-def environment(kind: Kind) -> dict[str, str]:
+def environment(kind: Kind | Literal["profiler"]) -> dict[str, str]:
     """The variables that the image sets."""
     return ENVIRONMENT | (MULTI_ENVIRONMENT if kind == "multi" else {})
 
 
-def _environment(kind: Kind, before: Sequence[str]) -> list[str]:
+def _environment(kind: Kind | Literal["profiler"], before: Sequence[str]) -> list[str]:
     own = environment(kind)
     merged = dict(line.split("=", 1) for line in before if "=" in line)
     # A base's own PATH may lead to what it needs.
