@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import signal
 from importlib.metadata import PackageNotFoundError, distribution
 
 import pytest
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # A shell that starts something in the background has it ignore Ctrl-C, which tests press.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def needs(package: str) -> pytest.MarkDecorator:

@@ -122,7 +122,7 @@ def test_the_highest_rate_keeps_the_objective_and_no_higher_one_does(objective):
     found = answers(times(CURVES["gains a little"]), 0.7, (HALF, NEARLY))
     most = found.most(objective, 1)
     assert found.response(most, 1) <= objective * (1 + 1e-9)
-    if 0 < most < found.rates[-1]:
+    if 1e-9 < most < found.rates[-1]:  # not where all differences are rounding
         assert found.response(most * 1.01, 1) > objective
 
 

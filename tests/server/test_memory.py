@@ -129,3 +129,13 @@ def test_what_requests_take_while_a_model_loads_is_theirs(process: Process) -> N
     load(memory, process, beyond=15 + 40)  # requests run beside the load
     with pytest.raises(InsufficientMemory, match="for requests"):
         load(memory, process)  # 140 held, 35 at the peak, 40 for requests, of 200
+
+
+def test_a_model_alone_is_loaded_though_its_peak_does_not_fit(process: Process) -> None:
+    memory = Memory(144)
+    load(memory, process, beyond=30)
+    process.take(-20)
+    memory.forget()
+    with pytest.raises(InsufficientMemory):
+        memory.open("model", file_bytes=20)
+    assert memory.open("model", file_bytes=20, alone=True) == 100

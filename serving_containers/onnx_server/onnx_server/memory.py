@@ -38,15 +38,20 @@ class Memory:
         self._rested = limits.resident_bytes()
         self._peaks = limits.reset_peak()
 
-    def open(self, model: str, file_bytes: int) -> int:
+    def open(self, model: str, file_bytes: int, *, alone: bool = False) -> int:
         """Bytes held before a load of the model.
+
+        A model that is ``alone`` needs only what it holds: nothing can be unloaded to make room for
+        a moment's peak, and without the load it would never serve.
 
         Raises:
             InsufficientMemory: there is no room for it.
         """
         self._look()
         known = self._needs.get(model)
-        needed = known.held + known.beyond if known else int(FIRST_GUESS * file_bytes)
+        needed = int(FIRST_GUESS * file_bytes)
+        if known:
+            needed = known.held + (0 if alone else known.beyond)
         before = limits.resident_bytes()
         room = self._limit - self._requests
         if before + needed > room:

@@ -138,7 +138,7 @@ class Repository:
     def _load(self, folder: Path) -> Model:
         manifest = read_manifest(folder)
         path = str(manifest.model_path)
-        before = self._memory.open(path, _file_bytes(manifest))
+        before = self._memory.open(path, _file_bytes(manifest), alone=len(self) == 0)
         model: Model | None = None
         try:
             model = load(

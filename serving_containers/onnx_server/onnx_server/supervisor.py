@@ -14,6 +14,7 @@ import socket
 import time
 from types import FrameType
 
+from onnx_server.logs import flush
 from onnx_server.settings import Settings
 
 BACKLOG = 2048
@@ -98,6 +99,7 @@ def _fork(settings: Settings, listener: socket.socket, memory: int) -> int:
         if os.environ.get("ONNX_SERVER_LOG_LEVEL") == "debug":
             raise
     finally:
+        flush()  # why it ends may be the last line
         os._exit(code)
 
 

@@ -45,7 +45,7 @@ def read_dynamic(content: bytes, name: str) -> Dynamic:
         strings = content[start : start + tags[STRSZ][0]]
         needed = tuple(_string(strings, at) for at in tags.get(NEEDED, []))
         paths = [_string(strings, at) for at in tags.get(RUNPATH, tags.get(RPATH, []))]
-    except (struct.error, LookupError, ValueError) as error:
+    except (struct.error, LookupError, ValueError, OverflowError) as error:
         raise CorruptError(f"{name} is no ELF file that can be read: {error}.") from error
     return Dynamic(needed, tuple(f for path in paths for f in path.split(":") if f))
 
@@ -61,7 +61,7 @@ def stripped(content: bytes, name: str) -> bytes:
     """
     try:
         segments = _segments(content)
-    except struct.error as error:
+    except (struct.error, OverflowError) as error:
         raise CorruptError(f"{name} is no ELF file that can be read: {error}.") from error
     table = struct.unpack_from("<Q", content, 32)[0]
     size, count = struct.unpack_from("<HH", content, 54)
