@@ -41,8 +41,8 @@ class Memory:
     def open(self, model: str, file_bytes: int, *, alone: bool = False) -> int:
         """Bytes held before a load of the model.
 
-        A model that is ``alone`` needs only what it holds: nothing can be unloaded to make room for
-        a moment's peak, and without the load it would never serve.
+        For a model that is ``alone`` nothing is kept free beyond what it holds: nothing could be
+        unloaded for a moment's peak or for requests, and it would never serve.
 
         Raises:
             InsufficientMemory: there is no room for it.
@@ -53,12 +53,13 @@ class Memory:
         if known:
             needed = known.held + (0 if alone else known.beyond)
         before = limits.resident_bytes()
-        room = self._limit - self._requests
+        kept = 0 if alone else self._requests
+        room = self._limit - kept
         if before + needed > room:
             free()
             before = limits.resident_bytes()
         if before + needed > room:
-            beside = f", with {self._requests / 1e6:.1f} MB for requests" if self._requests else ""
+            beside = f", with {kept / 1e6:.1f} MB for requests" if kept else ""
             raise InsufficientMemory(
                 f"The model needs about {needed / 1e6:.1f} MB, and "
                 f"{max(0, room - before) / 1e6:.1f} MB of {self._limit / 1e6:.1f} MB are free"
