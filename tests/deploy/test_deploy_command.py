@@ -145,3 +145,15 @@ def test_what_the_model_refuses_is_the_askers_mistake(
     absent = workbench("predict", "no-such-endpoint", asked)
     assert absent.returncode == 2
     assert "no-such-endpoint" in absent.stderr
+
+
+@pytest.mark.parametrize(
+    "words", [["deploy", "--status", "linear"], ["predict", "linear", "--text", "a"]]
+)
+def test_without_credentials_it_says_so(words: list[str], tmp_path: Path) -> None:
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("AWS_")}
+    environment |= {"AWS_EC2_METADATA_DISABLED": "true", "HOME": str(tmp_path)}
+    command = [sys.executable, "-m", "workbench", *words]
+    found = subprocess.run(command, capture_output=True, text=True, env=environment)
+    assert found.returncode == 4
+    assert "There are no AWS credentials that can be used" in found.stderr

@@ -132,11 +132,12 @@ def deploy(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> int:
     """Host a run's variant on SageMaker: show the requests, render files, or send them."""
-    from workbench.deploy.resources import Clients
+    from workbench.deploy.resources import Clients, aws_errors
 
     if status or delete:
-        return _existing(status or delete or "", Clients(region), bucket, prefix,
-                         remove=delete is not None, as_json=as_json)  # fmt: skip
+        with aws_errors():
+            return _existing(status or delete or "", Clients(region), bucket, prefix,
+                             remove=delete is not None, as_json=as_json)  # fmt: skip
     if run is None:
         raise InputError("Give a run, or --status or --delete with an endpoint's name.")
     asked = _Asked(run, variant, more or [], against or [], shadow, name)
@@ -145,16 +146,19 @@ def deploy(
             asked, option, requests, traffic, region, output or f"s3://{bucket}/{prefix}/answers/",
             _given(instance_type, instances, memory, concurrency, input_, output),
         )  # fmt: skip
+    with aws_errors():
+        number = account or (Clients(region).account() if apply and role is None else "")
     made = _deployment(
         asked, hosting, region=region, image=image, bucket=bucket, prefix=prefix, role=role,
-        account=account or (Clients(region).account() if apply and role is None else ""),
+        account=number,
         network=(subnet or [], security_group or []), environment=_pairs("--env", env),
         tags=_pairs("--tag", tag), wait=wait,
     )  # fmt: skip
     if render:
         return _render(made, render, Path(output or f"{made.name}-{render}"))
     if apply:
-        return _apply(made, asked, Clients(region), update=update, as_json=as_json)
+        with aws_errors():
+            return _apply(made, asked, Clients(region), update=update, as_json=as_json)
     from workbench.deploy.actions import actions
     from workbench.deploy.validation import check
 

@@ -12,7 +12,7 @@ from typing import Protocol
 from urllib.parse import quote, urlsplit
 
 from workbench.artifact import Artifact
-from workbench.deploy.resources import Clients, is_absent
+from workbench.deploy.resources import Clients, aws_errors, is_absent
 from workbench.errors import InputError, StepError
 from workbench.serving import ServerProcess
 from workbench.serving.process import free_port
@@ -130,6 +130,8 @@ class EndpointAsker:
             if is_absent(error) or told.get("Error", {}).get("Code") == "ValidationError":
                 message = told["Error"].get("Message", "")
                 raise InputError(f"The endpoint {self.name} cannot be asked: {message}") from None
+            with aws_errors():
+                raise
             raise StepError(f"The endpoint {self.name} does not answer: {error}") from error
         return bytes(answer["Body"].read())
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from workbench.deploy.action import Action
-from workbench.errors import MissingError
+from workbench.errors import InputError, MissingError
 
 Parameters = dict[str, Any]
 ABSENT = (
@@ -218,3 +218,26 @@ def patiently(call: Callable[..., Any], parameters: Parameters, poll_s: float) -
             time.sleep(poll_s)
         else:
             return
+
+
+class aws_errors:  # noqa: N801 - a context manager reads as a verb phrase
+    """What botocore raises, as one sentence: missing credentials, no way to AWS, a refusal."""
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
+        if error is None or not type(error).__module__.startswith("botocore"):
+            return
+        name, answer = type(error).__name__, getattr(error, "response", {}).get("Error", {})
+        if answer:
+            told = f"{answer.get('Code', '')}: {answer.get('Message', '')}"
+            raise InputError(f"AWS refuses: {' '.join(told.split())[:500]}") from error
+        if "Credential" in name or name in ("ProfileNotFound", "TokenRetrievalError"):
+            raise MissingError(
+                f"There are no AWS credentials that can be used: {error}.",
+                hint="Set AWS_PROFILE, or the keys of the environment, or run 'aws configure'.",
+            ) from error
+        raise MissingError(
+            f"AWS cannot be reached: {error}.", hint="Mind the network, and --region."
+        ) from error
