@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from workbench.cli.output import TerminalProgress, console, duration, warn
+from workbench.cli.output import TerminalProgress, console, duration
 from workbench.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -26,7 +26,8 @@ def add(app: typer.Typer) -> None:
     app.command(
         epilog="Examples: workbench run minilm-int8 · workbench run recipe.yaml --smoke · "
         "workbench run minilm-int8 --only int8 --set 'profile.batch=[1]' · "
-        "workbench run minilm-int8 --on sagemaker:ml.c7i.xlarge --image IMAGE --bucket BUCKET"
+        "workbench run minilm-int8 --on sagemaker:ml.c7i.xlarge --image IMAGE --bucket BUCKET "
+        "--role ARN"
     )(run)
     app.command(
         epilog="Examples: workbench profiler --output profiler.tar · "
@@ -62,19 +63,10 @@ def run(
         typer.Option("--image", help="--on: the profiler's image in ECR (workbench profiler)."),
     ] = None,
     bucket: Annotated[str | None, typer.Option("--bucket", help="--on: an S3 bucket.")] = None,
-    prefix: Annotated[
-        str, typer.Option("--prefix", help="--on: a folder in the bucket.")
-    ] = "workbench",
     role: Annotated[
-        str | None,
-        typer.Option(
-            "--role", help="--on: ARN of the job's execution role.", show_default="one is made"
-        ),
+        str | None, typer.Option("--role", help="--on: ARN of the job's execution role.")
     ] = None,
     region: Annotated[str, typer.Option("--region", help="--on: AWS region.")] = "us-east-1",
-    keep: Annotated[
-        bool, typer.Option("--keep", help="--on: leave what went in and out in the bucket.")
-    ] = False,
     strict: Annotated[
         bool, typer.Option("--strict", help="An undecided gate fails the run too.")
     ] = False,
@@ -91,32 +83,28 @@ def run(
     with TerminalProgress() as progress, aws_errors():
         result, folder = workbench.run(
             source, runs=runs, smoke=smoke, remeasure=remeasure, progress=progress,
-            elsewhere=(
-                _elsewhere(on, image, bucket, region, prefix=prefix, role=role, keep=keep)
-                if on else None
-            ),
+            elsewhere=_elsewhere(on, image, bucket, role, region) if on else None,
         )  # fmt: skip
     _print(result, folder, as_json)
     return int(ExitCode.OK if result.passed(strict=strict) else ExitCode.GATE_FAILED)
 
 
 def _elsewhere(
-    on: str, image: str | None, bucket: str | None, region: str, **more: Any
+    on: str, image: str | None, bucket: str | None, role: str | None, region: str
 ) -> Elsewhere:
-    from workbench.deploy.job_request import Place
-    from workbench.deploy.processing import ProcessingJob
+    from workbench.deploy.processing import Place, ProcessingJob
     from workbench.deploy.resources import Clients
     from workbench.errors import InputError
 
     where, _, kind = on.partition(":")
     if where != "sagemaker" or not kind.startswith("ml."):
         raise InputError(f"'{on}' is no place to measure.", hint="Such as sagemaker:ml.c7i.xlarge.")
-    if not (image and bucket):
+    if not (image and bucket and role):
         raise InputError(
-            "--on needs --image and --bucket.",
+            "--on needs --image, --bucket and --role.",
             hint="workbench profiler --push REPOSITORY:TAG builds and pushes the image.",
         )
-    return ProcessingJob(Place(kind, image, bucket, **more), Clients(region), warn)
+    return ProcessingJob(Place(kind, image, bucket, role), Clients(region))
 
 
 def profiler(
