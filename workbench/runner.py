@@ -153,6 +153,8 @@ class Runner:
             WorkbenchError: anything that stops the run; what was finished before stays stored.
         """
         began = time.monotonic()
+        if self.elsewhere is not None:
+            self.elsewhere.check(self.resolved.profile)
         self.progress.plan(list(self._plan()))
         root = self._artifact(self.root)
         if root.manifest.signature.inputs:
@@ -163,7 +165,7 @@ class Runner:
             name: self._work(f"size and memory · {name}", partial(self._footprint, artifact))
             for name, artifact in artifacts.items()
         }
-        table = self._work("latency", partial(self._latency, artifacts))
+        table = self._work(self._latency_label, partial(self._latency, artifacts))
         measurements = {
             name: Measurement(
                 footprint=footprints[name],
@@ -406,7 +408,13 @@ class Runner:
         profile = self.resolved.profile
         cells = len(profile.batch) * len(profile.sequence) * len(profile.threads)
         guess = 1.5 * cells * len(self.leaves) * profile.seconds * len(profile.devices)
-        yield self._estimate("latency", guess, all(stored.values()) and not self.remeasure)
+        yield self._estimate(
+            self._latency_label, guess, all(stored.values()) and not self.remeasure
+        )
+
+    @property
+    def _latency_label(self) -> str:
+        return "latency" if self.elsewhere is None else f"latency on {self.elsewhere.name}"
 
     def _estimate(self, label: str, guess: float, stored: bool) -> Work:
         if stored:

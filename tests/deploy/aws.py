@@ -14,7 +14,7 @@ import tempfile
 import threading
 import urllib.request
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
@@ -39,7 +39,9 @@ class Aws:
     job_leaves: dict[str, bytes] | None = None
     """What a Processing job leaves in place of what it would measure."""
     job_status: str = ""
-    jobs: dict[str, str] = field(default_factory=dict)
+    jobs: dict[str, dict[str, str]] = field(default_factory=dict)
+    """What is told of each Processing job."""
+    threads: list[threading.Thread] = field(default_factory=list)
     container: str = ""
     """URL of the server that stands for the endpoint's container."""
 
@@ -122,37 +124,57 @@ class Aws:
         return 200, {}
 
     def _CreateProcessingJob(self, asked: dict[str, Any]) -> tuple[int, Any]:  # noqa: N802
-        """The job runs at once, here, on what lies in S3 and with nothing else."""
+        """The job runs here, on what lies in S3 and with nothing else."""
         name = asked["ProcessingJobName"]
-        with tempfile.TemporaryDirectory() as kept:
-            source, target = Path(kept) / "input", Path(kept) / "output"
-            target.mkdir()
-            s3 = _s3(self.url)
-            taken = asked["ProcessingInputs"][0]["S3Input"]["S3Uri"].removeprefix("s3://")
-            bucket, _, prefix = taken.partition("/")
-            for item in s3.list_objects_v2(Bucket=bucket, Prefix=prefix)["Contents"]:
-                file = source / item["Key"].removeprefix(prefix)
-                file.parent.mkdir(parents=True, exist_ok=True)
-                s3.download_file(bucket, item["Key"], str(file))
+        self.jobs[name] = {"ProcessingJobStatus": "InProgress"}
+        thread = threading.Thread(target=self._process, args=(asked,))
+        self.threads.append(thread)
+        thread.start()
+        return 200, {"ProcessingJobArn": f"arn:aws:sagemaker:{REGION}:{ACCOUNT}:x/{name}"}
+
+    def _process(self, asked: dict[str, Any]) -> None:
+        """Of a job that fails nothing is uploaded: that it would be is documented nowhere."""
+        from botocore.exceptions import ClientError
+
+        s3, told = _s3(self.url), self.jobs[asked["ProcessingJobName"]]
+        source = asked["ProcessingInputs"][0]["S3Input"]
+        target = asked["ProcessingOutputConfig"]["Outputs"][0]["S3Output"]
+        message = asked["AppSpecification"]["ContainerArguments"][2]
+        with tempfile.TemporaryDirectory() as root:
+            here = {path: f"{root}{path}" for path in
+                    (source["LocalPath"], target["LocalPath"], message)}  # fmt: skip
+            Path(here[target["LocalPath"]]).mkdir(parents=True)
+            bucket, _, prefix = source["S3Uri"].removeprefix("s3://").partition("/")
+            with suppress(ClientError):  # of a job that is stopped the input is taken away
+                for item in s3.list_objects_v2(Bucket=bucket, Prefix=prefix).get("Contents", ()):
+                    file = Path(here[source["LocalPath"]]) / item["Key"].removeprefix(prefix)
+                    file.parent.mkdir(parents=True, exist_ok=True)
+                    s3.download_file(bucket, item["Key"], str(file))
             code = 0
             if self.job_leaves is None:
-                command = [sys.executable, "-m", "workbench.profiler.job", source, target]
-                code = subprocess.run(list(map(str, command)), capture_output=True).returncode
+                words = [here[word] for word in asked["AppSpecification"]["ContainerArguments"]]
+                command = [sys.executable, "-m", "workbench.profiler.job", *words]
+                code = subprocess.run(command, capture_output=True).returncode
             for file_name, content in (self.job_leaves or {}).items():
-                (target / file_name).write_bytes(content)
-            given = asked["ProcessingOutputConfig"]["Outputs"][0]["S3Output"]["S3Uri"]
-            folder = given.removeprefix(f"s3://{bucket}/")
-            for file in target.iterdir():
+                (Path(here[target["LocalPath"]]) / file_name).write_bytes(content)
+            folder = target["S3Uri"].removeprefix(f"s3://{bucket}/")
+            for file in Path(here[target["LocalPath"]]).iterdir() if code == 0 else ():
                 s3.upload_file(str(file), bucket, f"{folder}/{file.name}")
-        self.jobs[name] = self.job_status or ("Failed" if code else "Completed")
-        return 200, {"ProcessingJobArn": f"arn:aws:sagemaker:{REGION}:{ACCOUNT}:x/{name}"}
+            if code:
+                told["FailureReason"] = f"AlgorithmError: , exit code: {code}"
+            if Path(here[message]).is_file():
+                told["ExitMessage"] = Path(here[message]).read_text()
+        if told["ProcessingJobStatus"] == "InProgress":
+            told["ProcessingJobStatus"] = self.job_status or ("Failed" if code else "Completed")
 
     def _DescribeProcessingJob(self, asked: dict[str, Any]) -> tuple[int, Any]:  # noqa: N802
         name = asked["ProcessingJobName"]
-        return 200, {"ProcessingJobName": name, "ProcessingJobStatus": self.jobs[name]}
+        return 200, {"ProcessingJobName": name, **self.jobs[name]}
 
     def _StopProcessingJob(self, asked: dict[str, Any]) -> tuple[int, Any]:  # noqa: N802
-        self.jobs[asked["ProcessingJobName"]] = "Stopped"
+        if asked["ProcessingJobName"] not in self.jobs:
+            return _absent("requested job with name", asked["ProcessingJobName"])
+        self.jobs[asked["ProcessingJobName"]]["ProcessingJobStatus"] = "Stopped"
         return 200, {}
 
     def _StopTransformJob(self, asked: dict[str, Any]) -> tuple[int, Any]:  # noqa: N802
@@ -194,6 +216,8 @@ def aws() -> Iterator[Aws]:
     try:
         yield made
     finally:
+        for job in made.threads:
+            job.join()
         server.shutdown()
         thread.join()
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from workbench.cli.output import TerminalProgress, console, duration
-from workbench.errors import ExitCode
+from workbench.cli.output import TerminalProgress, console, duration, warn
+from workbench.errors import ExitCode, InputError
 
 if TYPE_CHECKING:
     from workbench.profiler.job import Elsewhere
@@ -26,8 +26,7 @@ def add(app: typer.Typer) -> None:
     app.command(
         epilog="Examples: workbench run minilm-int8 · workbench run recipe.yaml --smoke · "
         "workbench run minilm-int8 --only int8 --set 'profile.batch=[1]' · "
-        "workbench run minilm-int8 --on sagemaker:ml.c7i.xlarge --image IMAGE --bucket BUCKET "
-        "--role ARN"
+        "workbench run minilm-int8 --on sagemaker:ml.c7i.xlarge --image IMAGE --bucket BUCKET"
     )(run)
     app.command(
         epilog="Examples: workbench profiler --output profiler.tar · "
@@ -63,10 +62,19 @@ def run(
         typer.Option("--image", help="--on: the profiler's image in ECR (workbench profiler)."),
     ] = None,
     bucket: Annotated[str | None, typer.Option("--bucket", help="--on: an S3 bucket.")] = None,
+    prefix: Annotated[
+        str, typer.Option("--prefix", help="--on: a folder in the bucket.")
+    ] = "workbench",
     role: Annotated[
-        str | None, typer.Option("--role", help="--on: ARN of the job's execution role.")
+        str | None,
+        typer.Option(
+            "--role", help="--on: ARN of the job's execution role.", show_default="one is made"
+        ),
     ] = None,
     region: Annotated[str, typer.Option("--region", help="--on: AWS region.")] = "us-east-1",
+    keep: Annotated[
+        bool, typer.Option("--keep", help="--on: leave what went in and out in the bucket.")
+    ] = False,
     strict: Annotated[
         bool, typer.Option("--strict", help="An undecided gate fails the run too.")
     ] = False,
@@ -78,33 +86,39 @@ def run(
     from workbench.recipe import load_recipe
     from workbench.shipped import find_recipe
 
+    given = {"--image": image, "--bucket": bucket, "--role": role, "--keep": keep}
+    if on is None and (idle := [name for name, value in given.items() if value]):
+        raise InputError(f"{', '.join(idle)} is for --on.", hint="Give --on sagemaker:TYPE too.")
     settings = tuple(overrides or ()) + ((f"model={_quote(model)}",) if model else ())
     source = load_recipe(find_recipe(recipe), overrides=settings, only=tuple(only or ()))
     with TerminalProgress() as progress, aws_errors():
         result, folder = workbench.run(
             source, runs=runs, smoke=smoke, remeasure=remeasure, progress=progress,
-            elsewhere=_elsewhere(on, image, bucket, role, region) if on else None,
+            elsewhere=(
+                _elsewhere(on, image, bucket, region, prefix=prefix, role=role, keep=keep)
+                if on else None
+            ),
         )  # fmt: skip
     _print(result, folder, as_json)
     return int(ExitCode.OK if result.passed(strict=strict) else ExitCode.GATE_FAILED)
 
 
 def _elsewhere(
-    on: str, image: str | None, bucket: str | None, role: str | None, region: str
+    on: str, image: str | None, bucket: str | None, region: str, **more: Any
 ) -> Elsewhere:
-    from workbench.deploy.processing import Place, ProcessingJob
+    from workbench.deploy.job_request import Place
+    from workbench.deploy.processing import ProcessingJob
     from workbench.deploy.resources import Clients
-    from workbench.errors import InputError
 
     where, _, kind = on.partition(":")
     if where != "sagemaker" or not kind.startswith("ml."):
         raise InputError(f"'{on}' is no place to measure.", hint="Such as sagemaker:ml.c7i.xlarge.")
-    if not (image and bucket and role):
+    if not (image and bucket):
         raise InputError(
-            "--on needs --image, --bucket and --role.",
+            "--on needs --image and --bucket.",
             hint="workbench profiler --push REPOSITORY:TAG builds and pushes the image.",
         )
-    return ProcessingJob(Place(kind, image, bucket, role), Clients(region))
+    return ProcessingJob(Place(kind, image, bucket, **more), Clients(region), warn)
 
 
 def profiler(
@@ -119,7 +133,6 @@ def profiler(
     ] = False,
 ) -> int:
     """Build the image that measures for `workbench run --on`; without an engine, and torch."""
-    from workbench.errors import InputError
     from workbench.packaging.image.build import build_profiler_image
     from workbench.packaging.image.outputs import write_docker_archive
     from workbench.packaging.image.registry import parse_reference

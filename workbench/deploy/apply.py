@@ -22,6 +22,7 @@ from workbench.deploy.resources import (
     undo,
 )
 from workbench.deploy.scaling import stale
+from workbench.deploy.sending import send
 from workbench.deploy.validation import check
 from workbench.errors import InputError, StepError, WorkbenchError
 from workbench.progress import Progress, Work
@@ -33,12 +34,6 @@ SECONDS = {
 }  # fmt: skip
 START_S = 300.0
 """For the progress: endpoints were seen to take 4 to 9 minutes (facts on autoscaling)."""
-SHOWN = 500
-"""Characters of what AWS says; it may list all instance types there are."""
-RETRY_S = 60.0
-"""A role that was just made is unknown to SageMaker for some seconds (IAM is eventually
-consistent); so long is tried again."""
-YOUNG = ("assume the role", "is invalid or cannot be assumed")
 
 
 @dataclass
@@ -172,35 +167,7 @@ def _send(action: Action, clients: Clients, answers: dict[str, Any]) -> dict[str
         parameters["AlarmActions"] = [
             answers[name.strip("{}")] for name in parameters["AlarmActions"]
         ]
-    call = getattr(clients(action.service), action.operation)
-    until = time.monotonic() + RETRY_S
-    while True:
-        try:
-            return call(**parameters) or {}
-        except Exception as error:  # botocore makes its exception classes at run time
-            if any(text in str(error) for text in YOUNG) and time.monotonic() < until:
-                time.sleep(2.0)
-                continue
-            raise _refused(action, error) from error
-
-
-def _refused(action: Action, error: Exception) -> Exception:
-    """What AWS says, in one sentence; what is no answer of AWS stays as it is."""
-    # boto3's transfer of files hides the answer in an error of its own.
-    told = error if hasattr(error, "response") else error.__context__
-    answer = getattr(told, "response", {}).get("Error", {})
-    what = f"{action.operation} {action.name}"
-    if answer:
-        code, message = answer.get("Code", ""), " ".join(str(answer.get("Message", "")).split())
-        message = message.rstrip(".")[:SHOWN]
-        denied = "AccessDenied" in code or "NotAuthorized" in code or code == "403"
-        hint = "These credentials lack that permission." if denied else None
-        if "LimitExceeded" in code or "quota" in message.lower():
-            hint = "Ask for more in Service Quotas, or choose another type with --instance-type."
-        return InputError(f"AWS refuses {what}: {code}: {message}.", hint=hint)
-    if isinstance(error, WorkbenchError | OSError) or "boto" in type(error).__module__:
-        return StepError(f"{what} failed: {error}")
-    return error
+    return send(action.model_copy(update={"parameters": parameters}), clients)
 
 
 def _wait(deployment: Deployment, clients: Clients, progress: Progress, poll_s: float) -> None:

@@ -2,203 +2,260 @@
 
 from __future__ import annotations
 
+import tempfile
 import time
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
 from workbench.artifact import Artifact, digest
 from workbench.deploy.action import Action
-from workbench.deploy.deployment import TAG
-from workbench.deploy.resources import Clients
+from workbench.deploy.job_request import ANY_ROLE, Place, job_action
+from workbench.deploy.job_role import temporary_role
+from workbench.deploy.resources import Clients, is_absent, standing
+from workbench.deploy.sending import refused, send
 from workbench.deploy.validation import check
 from workbench.errors import CorruptError, InputError, StepError
+from workbench.profile_options import ProfileOptions
 from workbench.profiler.job import ERROR, JOB, RESULT, Failure, Job
 from workbench.records import LatencyTable
 from workbench.serving.artifacts import file_names
 
-INPUT, OUTPUT = "/opt/ml/processing/input", "/opt/ml/processing/output"
-"""Where the platform puts what a job is given, and takes what it makes."""
-VOLUME_GB = 30
-POLL_S = 10.0
 START_S = 240.0
-"""Until the container runs; for the progress only."""
+"""Until the container runs: about what fetching the instance and the image takes."""
+LOST_S = 300.0
+"""A line that is down for so long loses no job that is paid for."""
 ENDED = ("Completed", "Failed", "Stopped")
+GPU_FAMILIES = ("g", "p")
+"""How the families with GPUs begin among the types that take Processing jobs (botocore's list)."""
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where jobs run: ``image`` in ECR, ``role`` an ARN, ``bucket`` for what goes in and out."""
-
-    instance_type: str
-    image: str
-    bucket: str
-    role: str
-    prefix: str = "workbench"
-    limit_s: int = 3600
-    keep: bool = False
-    poll_s: float = POLL_S
-
-
 class ProcessingJob:
-    """Measures artifacts on the place's instance type; an ``Elsewhere`` of the runner."""
+    """Measures artifacts on the place's instance type; an ``Elsewhere`` of the runner.
 
-    def __init__(self, place: Place, clients: Clients) -> None:
-        self.place, self._clients = place, clients
-        self.name = f"sagemaker:{place.instance_type}"
-        self.key: Mapping[str, Any] = {"on": self.name}
+    ``say`` is told what could not be taken away or stopped: that may cost money, but no figures.
+    """
+
+    place: Place
+    clients: Clients
+    say: Callable[[str], None] = lambda text: None
+
+    @property
+    def name(self) -> str:
+        """Where that is, as people see it."""
+        return f"sagemaker:{self.place.instance_type}"
+
+    @property
+    def key(self) -> Mapping[str, Any]:
+        """The image holds the runtime, whose version changes the figures."""
+        return {"on": self.name, "image": self.place.image}
+
+    def check(self, options: ProfileOptions) -> None:
+        """Whether such a job can be asked for, before anything long is done.
+
+        Raises:
+            InputError: AWS would not understand the request, or the type is for other devices.
+            MissingError: boto3 is not installed.
+        """
+        kind = self.place.instance_type
+        role = self.place.role or ANY_ROLE
+        check([job_action(self.place, "profile", "input", "output", role=role, limit_s=1, gb=1)])
+        has_gpu = kind.split(".")[1].startswith(GPU_FAMILIES)
+        if has_gpu and "cuda" not in options.devices:
+            raise InputError(
+                f"{kind} has a GPU, and the recipe measures on the CPU alone.",
+                hint="Choose a type without one, or give the recipe profile: {devices: [cuda]}.",
+            )
+        if not has_gpu and "cpu" not in options.devices:
+            raise InputError(
+                f"{kind} has no GPU, and the recipe measures on nothing else.",
+                hint="Choose a type with one, such as ml.g5.xlarge.",
+            )
 
     def measure(
         self, job: Job, artifacts: Mapping[str, Artifact], progress: Callable[[float, float], None]
     ) -> LatencyTable:
-        """Upload, run, wait, fetch; what was uploaded is removed, and the job stopped, at the end.
+        """Upload, run, wait, fetch; in the end nothing is left, and nothing runs, but what is kept.
 
         Raises:
-            InputError: AWS refuses the request.
-            StepError: the job fails; the message is the job's own.
+            InputError: AWS refuses something.
+            StepError: the job fails, with its own words, or AWS cannot be reached.
             CorruptError: what came back is no result.
         """
+        self.check(job.options)
         content = digest([job.model_dump(mode="json"), [a.digest for a in artifacts.values()]])
         when = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
         name = f"workbench-profile-{content[:8]}-{when}"
-        folder = f"{self.place.prefix}/profile/{name}"
-        action = self._action(name, folder)
-        check([action])
-        try:
-            self._upload(job, artifacts, folder)
-            self._send(action)
-            try:
-                self._wait(name, folder, progress)
-            except BaseException:
-                with suppress(Exception):
-                    self._clients("sagemaker").stop_processing_job(ProcessingJobName=name)
-                raise
-            return self._result(folder)
-        finally:
-            if not self.place.keep:
-                self._remove(folder)
-
-    def _action(self, name: str, folder: str) -> Action:
-        place, url = self.place, f"s3://{self.place.bucket}/{folder}"
-        return Action(
-            kind="job", name=name, service="sagemaker", operation="create_processing_job",
-            parameters={
-                "ProcessingJobName": name,
-                "RoleArn": place.role,
-                "AppSpecification": {
-                    "ImageUri": place.image,
-                    "ContainerArguments": [INPUT, OUTPUT],
-                },
-                "ProcessingInputs": [{
-                    "InputName": "input",
-                    "S3Input": {
-                        "S3Uri": f"{url}/input/",
-                        "LocalPath": INPUT,
-                        "S3DataType": "S3Prefix",
-                        "S3InputMode": "File",
-                    },
-                }],
-                "ProcessingOutputConfig": {"Outputs": [{
-                    "OutputName": "output",
-                    "S3Output": {
-                        "S3Uri": f"{url}/output",
-                        "LocalPath": OUTPUT,
-                        "S3UploadMode": "EndOfJob",
-                    },
-                }]},
-                "ProcessingResources": {"ClusterConfig": {
-                    "InstanceCount": 1,
-                    "InstanceType": place.instance_type,
-                    "VolumeSizeInGB": VOLUME_GB,
-                }},
-                "StoppingCondition": {"MaxRuntimeInSeconds": place.limit_s},
-                "Tags": [{"Key": TAG, "Value": name}],
-            },
-        )  # fmt: skip
+        place, base = self.place, f"{self.place.prefix}/profile"
+        # What is kept lies under its content, and is not sent again; what is not, each for itself.
+        source = f"{base}/{content[:16] if place.keep else name}/input"
+        target = f"{base}/{name}/output"
+        expected_s = START_S + _seconds(job, artifacts)
+        with ExitStack() as stack:
+            if not place.keep:
+                stack.callback(self._remove, f"{base}/{name}/")
+            self._upload(job, artifacts, source)
+            role = place.role or stack.enter_context(
+                temporary_role(name, f"{place.bucket}/{base}/*", self.clients, self.say)
+            )
+            action = job_action(
+                place, name, source, target, role=role, limit_s=max(3600, round(4 * expected_s)),
+                gb=10 + 2 * sum(map(_bytes, artifacts.values())) // 10**9,
+            )  # fmt: skip
+            told = self._run(action, expected_s, progress)
+            return self._result(told, job, target)
 
     def _upload(self, job: Job, artifacts: Mapping[str, Artifact], folder: str) -> None:
-        s3, bucket = self._clients("s3"), self.place.bucket
-        with _refusals("upload to", f"s3://{bucket}"):
-            text = job.model_dump_json().encode()
-            s3.put_object(Bucket=bucket, Key=f"{folder}/input/{JOB}", Body=text)
-            for name, artifact in artifacts.items():
-                for file in file_names(artifact):
-                    key = f"{folder}/input/{name}/{file}"
-                    s3.upload_file(str(artifact.path / file), bucket, key)
+        with tempfile.NamedTemporaryFile(prefix="workbench-job-") as file:
+            file.write(job.model_dump_json().encode())
+            file.flush()
+            self._put(Path(file.name), f"{folder}/{JOB}")
+        for name, artifact in artifacts.items():
+            for path in file_names(artifact):
+                self._put(artifact.path / path, f"{folder}/{name}/{path}")
 
-    def _send(self, action: Action) -> None:
-        with _refusals("start", action.name):
-            self._clients("sagemaker").create_processing_job(**action.parameters)
+    def _put(self, path: Path, key: str) -> None:
+        bucket = self.place.bucket
+        action = Action(
+            kind="archive", name=f"s3://{bucket}/{key}", service="s3", operation="upload_file",
+            parameters={"Filename": str(path), "Bucket": bucket, "Key": key},
+        )  # fmt: skip
+        if self.place.keep and self._stands(action):
+            return
+        send(action, self.clients)
 
-    def _wait(self, name: str, folder: str, progress: Callable[[float, float], None]) -> None:
-        began, client = time.monotonic(), self._clients("sagemaker")
+    def _stands(self, action: Action) -> bool:
+        try:
+            return standing(action, self.clients) is not None
+        except Exception as error:  # botocore makes its exception classes at run time
+            raise refused(f"head_object {action.name}", error) from error
+
+    def _run(
+        self, action: Action, expected_s: float, progress: Callable[[float, float], None]
+    ) -> dict[str, Any]:
+        """What AWS says of the job when it has ended."""
+        try:
+            send(action, self.clients)
+        except InputError:  # refused: there is no job
+            raise
+        except BaseException:
+            self._stop(action.name)
+            raise
+        try:
+            began = time.monotonic()
+            while (told := self._told(action.name))["ProcessingJobStatus"] not in ENDED:
+                progress(min(time.monotonic() - began, 0.95 * expected_s), expected_s)
+                time.sleep(self.place.poll_s)
+        except BaseException:
+            self._stop(action.name)
+            raise
+        return told
+
+    def _told(self, name: str) -> dict[str, Any]:
+        until = time.monotonic() + LOST_S
         while True:
-            told = client.describe_processing_job(ProcessingJobName=name)
-            status = told["ProcessingJobStatus"]
-            if status in ENDED:
-                break
-            progress(min(time.monotonic() - began, 0.95 * START_S), START_S)
-            time.sleep(self.place.poll_s)
+            try:
+                with _refusals(f"describe_processing_job {name}"):
+                    found: dict[str, Any] = self.clients("sagemaker").describe_processing_job(
+                        ProcessingJobName=name
+                    )
+                    return found
+            except StepError:
+                if time.monotonic() > until:
+                    raise
+                time.sleep(self.place.poll_s)
+
+    def _stop(self, name: str) -> None:
+        """Nobody waits for it any more."""
+        try:
+            self.clients("sagemaker").stop_processing_job(ProcessingJobName=name)
+        except Exception as error:  # botocore makes its exception classes at run time
+            if not is_absent(error):
+                self.say(
+                    f"the job {name} may still run, and could not be stopped ({error}): "
+                    f"aws sagemaker stop-processing-job --processing-job-name {name}"
+                )
+
+    def _result(self, told: dict[str, Any], job: Job, folder: str) -> LatencyTable:
+        name, status = told["ProcessingJobName"], told["ProcessingJobStatus"]
         if status != "Completed":
-            why = self._failure(folder) or told.get("FailureReason", "AWS gives no reason")
             raise StepError(
-                f"The job {name} on {self.place.instance_type} is {status}: {why}",
-                hint="Its log is in CloudWatch, /aws/sagemaker/ProcessingJobs.",
+                f"The job {name} on {self.place.instance_type} is {status}: "
+                f"{self._reason(told, folder)}",
+                hint=f"Its log is in CloudWatch: /aws/sagemaker/ProcessingJobs, {name}.",
             )
-
-    def _failure(self, folder: str) -> str | None:
-        content = self._object(f"{folder}/output/{ERROR}")
+        content = self._object(f"{folder}/{RESULT}")
         if content is None:
-            return None
-        with suppress(ValidationError):
-            return Failure.model_validate_json(content).message
-        return None
-
-    def _result(self, folder: str) -> LatencyTable:
-        content = self._object(f"{folder}/output/{RESULT}")
-        if content is None:
-            raise CorruptError(f"The job has left no {RESULT}.")
+            raise CorruptError(
+                f"The job {name} has left no {RESULT}.",
+                hint="Its image must be the profiler's: workbench profiler --push REPOSITORY:TAG",
+            )
         try:
             table = LatencyTable.model_validate_json(content)
         except ValidationError as error:
             first = error.errors()[0]
-            raise CorruptError(f"The job's {RESULT} cannot be read: {first['msg']}.") from None
+            raise CorruptError(
+                f"The {RESULT} of the job {name} cannot be read: {first['msg']}."
+            ) from None
+        if set(table.cells) != set(job.artifacts):
+            raise CorruptError(f"The {RESULT} of the job {name} is not of these artifacts.")
         machine = table.machine.model_copy(update={"instance_type": self.place.instance_type})
         return table.model_copy(update={"machine": machine})
 
-    def _object(self, key: str) -> bytes | None:
-        s3 = self._clients("s3")
+    def _reason(self, told: dict[str, Any], folder: str) -> str:
+        """The job's own words, where it could leave them; AWS's."""
+        reasons = [told.get("FailureReason", "")]
+        content = self._object(f"{folder}/{ERROR}")
         try:
-            return bytes(s3.get_object(Bucket=self.place.bucket, Key=key)["Body"].read())
-        except s3.exceptions.NoSuchKey:
-            return None
+            failure = Failure.model_validate_json(content) if content else None
+        except ValidationError:
+            failure = None
+        if failure is not None:
+            reasons.insert(0, f"{failure.message} {failure.hint or ''}".strip())
+        elif said := told.get("ExitMessage"):
+            reasons.insert(0, said)
+        return " ".join(filter(None, reasons)) or "AWS gives no reason; it may have run too long."
+
+    def _object(self, key: str) -> bytes | None:
+        """The content of an object; none where there is none."""
+        with _refusals(f"get_object s3://{self.place.bucket}/{key}"):
+            try:
+                told = self.clients("s3").get_object(Bucket=self.place.bucket, Key=key)
+                return bytes(told["Body"].read())
+            except Exception as error:  # botocore makes its exception classes at run time
+                if "NoSuchKey" in str(error):
+                    return None
+                raise
 
     def _remove(self, folder: str) -> None:
-        s3, bucket = self._clients("s3"), self.place.bucket
-        with suppress(Exception):  # what is left costs cents; the figures must not be lost for it
-            for page in s3.get_paginator("list_objects_v2").paginate(
-                Bucket=bucket, Prefix=f"{folder}/"
-            ):
-                for item in page.get("Contents", ()):
-                    s3.delete_object(Bucket=bucket, Key=item["Key"])
+        s3, bucket = self.clients("s3"), self.place.bucket
+        try:
+            pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=folder)
+            for item in (item for page in pages for item in page.get("Contents", ())):
+                s3.delete_object(Bucket=bucket, Key=item["Key"])
+        except Exception as error:  # the figures must not be lost for what costs cents
+            self.say(f"s3://{bucket}/{folder} could not be removed: {error}")
 
 
-class _refusals:  # noqa: N801 - a context manager reads as a verb phrase
-    """What AWS refuses, as one sentence."""
+@contextmanager
+def _refusals(what: str) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:  # botocore makes its exception classes at run time
+        raise refused(what, error) from error
 
-    def __init__(self, verb: str, what: str) -> None:
-        self._what = f"{verb} {what}"
 
-    def __enter__(self) -> None:
-        return None
+def _seconds(job: Job, artifacts: Mapping[str, Artifact]) -> float:
+    """About how long measuring takes, beside loading: half as much again as the rounds."""
+    cells = len(job.options.grid(artifacts[job.baseline].manifest.signature))
+    return 1.5 * cells * len(artifacts) * job.options.seconds
 
-    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
-        told = error if hasattr(error, "response") else getattr(error, "__context__", None)
-        answer = getattr(told, "response", {}).get("Error", {})
-        if answer:
-            message = f"{answer.get('Code')}: {answer.get('Message')}"
-            raise InputError(f"AWS refuses to {self._what}: {message}.") from error
+
+def _bytes(artifact: Artifact) -> int:
+    return sum((artifact.path / name).stat().st_size for name in file_names(artifact))

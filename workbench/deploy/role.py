@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 from workbench.deploy.action import Action
@@ -34,7 +34,13 @@ def permissions(deployment: Deployment) -> dict[str, Any]:
 
     As AWS's page on execution roles for CreateModel lists them, for these folders alone.
     """
-    folders = {f"{deployment.bucket}/{deployment.prefix}/*", *_folders(deployment.hosting)}
+    return folder_permissions(
+        {f"{deployment.bucket}/{deployment.prefix}/*", *_folders(deployment.hosting)}
+    )
+
+
+def folder_permissions(folders: Collection[str]) -> dict[str, Any]:
+    """The same for folders (bucket and prefix, with a star) of anything that SageMaker runs."""
     buckets = {folder.partition("/")[0] for folder in folders}
     return {
         "Version": "2012-10-17",

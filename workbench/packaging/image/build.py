@@ -117,6 +117,7 @@ def build_profiler_image(
     bottom, note = build.base()
     wheels = build.wheels(note.libraries, PROFILER)
     own = build.package("workbench", OWN)
+    build.cache.tidy()
     return image_of(PROFILER, [bottom, wheels, own])
 
 
