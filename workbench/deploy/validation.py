@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import re
 from collections.abc import Iterable, Iterator
+from functools import cache
 from typing import Any
 
 from workbench.deploy.action import Action
@@ -35,8 +36,7 @@ def check(actions: Iterable[Action]) -> None:
 
 
 def _problems(action: Action) -> Iterator[str]:
-    validate = _botocore("botocore.validate")
-    model = _botocore("botocore.session").get_session().get_service_model(action.service)
+    validate, model = _botocore("botocore.validate"), _service_model(action.service)
     name = next(
         n for n in model.operation_names if _botocore("botocore").xform_name(n) == action.operation
     )
@@ -69,6 +69,12 @@ def _fits(pattern: str, value: str) -> bool:
         return re.fullmatch(pattern, value) is not None
     except re.error:
         return True
+
+
+@cache
+def _service_model(service: str) -> Any:
+    """SageMaker's has some megabytes; an endpoint is many requests of few services."""
+    return _botocore("botocore.session").get_session().get_service_model(service)
 
 
 def _botocore(module: str) -> Any:
