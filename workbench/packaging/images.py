@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import shlex
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
-from workbench.errors import InputError, StepError
+from workbench.errors import InputError, MissingError, StepError
 from workbench.packaging import engines
 from workbench.packaging.engines import RUN_OPTIONS, Engine
 from workbench.packaging.image.build import build_serving_image
@@ -38,8 +39,9 @@ def find_builder(name: str) -> Engine | None:
         return None
     if name != "auto":
         return engines.choose_engine(name)
-    found = (engines.find_engine(candidate) for candidate in engines.NAMES)
-    return next((engine for engine in found if isinstance(engine, Engine)), None)
+    with suppress(MissingError):
+        return engines.choose_engine()
+    return None
 
 
 def build_image(
@@ -119,12 +121,12 @@ def load_image(folder: Path) -> str | None:
     Raises:
         StepError: the engine refuses it.
     """
-    found = (engines.find_engine(name) for name in engines.NAMES)
-    for engine in found:
-        if isinstance(engine, Engine) and engine.runs:
-            engines.load(engine, folder / ARCHIVE)
-            return engine.name
-    return None
+    try:
+        engine = engines.choose_engine(to_run=True)
+    except MissingError:
+        return None
+    engines.load(engine, folder / ARCHIVE)
+    return engine.name
 
 
 def note_pushed(folder: Path, package: Package, reference: str) -> Package:
