@@ -8,10 +8,10 @@ from typing import ClassVar
 
 from workbench.cost.case import Case
 from workbench.cost.catalog import Catalog
-from workbench.cost.money import Bill, Line, Quantity, gb_seconds
+from workbench.cost.money import Bill, Quantity, gb_seconds
 from workbench.cost.options import Capacity, Option, Place
 from workbench.cost.options._instances import least_instances
-from workbench.cost.options._priced import price_reasons
+from workbench.cost.options._priced import bill_by_name, price_reasons
 from workbench.cost.options._tasks import memory_reasons, sizes, tasks
 from workbench.cost.options.cloud_run import vcpu_seconds
 
@@ -55,16 +55,7 @@ class ContainerInstances(Option):
         self, units: Mapping[str, Quantity], place: Place, catalog: Catalog, region: str
     ) -> Bill:
         """vCPU-seconds and GB-seconds."""
-        return Bill(
-            lines=tuple(
-                Line(
-                    item=name,
-                    quantity=quantity,
-                    price=catalog.item("azure", "container-instances", name, region),
-                )
-                for name, quantity in units.items()
-            )
-        )
+        return bill_by_name(units, catalog, "azure", "container-instances", region)
 
 
 def _units(case: Case, place: Place, containers: int) -> dict[str, Quantity]:

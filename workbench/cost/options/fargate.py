@@ -8,9 +8,10 @@ from typing import ClassVar
 
 from workbench.cost.case import Case
 from workbench.cost.catalog import Catalog
-from workbench.cost.money import Bill, Line, Quantity
+from workbench.cost.money import Bill, Quantity
 from workbench.cost.options import Capacity, Option, Place
 from workbench.cost.options._instances import least_instances
+from workbench.cost.options._priced import bill_by_name
 from workbench.cost.options._tasks import memory_hours, memory_reasons, sizes, tasks, vcpu_hours
 
 SIZES_MB = {
@@ -59,16 +60,7 @@ class Fargate(Option):
         self, units: Mapping[str, Quantity], place: Place, catalog: Catalog, region: str
     ) -> Bill:
         """vCPU-hours and GB-hours."""
-        return Bill(
-            lines=tuple(
-                Line(
-                    item=name,
-                    quantity=quantity,
-                    price=catalog.item("aws", "fargate", name, region),
-                )
-                for name, quantity in units.items()
-            )
-        )
+        return bill_by_name(units, catalog, "aws", "fargate", region)
 
 
 def _units(place: Place, task_hours: int) -> dict[str, Quantity]:

@@ -7,10 +7,11 @@ from typing import ClassVar
 
 from workbench.cost.case import Case
 from workbench.cost.catalog import Catalog
-from workbench.cost.money import Bill, Line, Quantity, Unit, decimal
+from workbench.cost.money import Bill, Quantity, Unit, decimal
 from workbench.cost.options import Capacity, Option, Place
 from workbench.cost.options._functions import ASSUMED, busy_copies, check, cold, start_seconds
 from workbench.cost.options._levels import one_model
+from workbench.cost.options._priced import bill_by_name
 from workbench.cost.options._service import service
 
 HARDWARE = {"t4": 16, "l40s": 48, "a100-80gb": 80, "h100": 80}
@@ -66,16 +67,7 @@ class Replicate(Option):
         self, units: Mapping[str, Quantity], place: Place, catalog: Catalog, region: str
     ) -> Bill:
         """Seconds, by the hardware that names them."""
-        return Bill(
-            lines=tuple(
-                Line(
-                    item=hardware,
-                    quantity=quantity,
-                    price=catalog.item("replicate", "hardware", hardware, region),
-                )
-                for hardware, quantity in units.items()
-            )
-        )
+        return bill_by_name(units, catalog, "replicate", "hardware", region)
 
 
 def _hardware(case: Case) -> str | None:
