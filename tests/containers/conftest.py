@@ -73,6 +73,17 @@ def _remove_older(tag: str) -> None:
             podman("rmi", line, check=False)
 
 
+def pip_mounts(folder: Path) -> tuple[str, ...]:
+    """This machine's index and certificates, which stay outside the image: only mounted."""
+    values = {"cert": "/run/build-ca.crt"}
+    for name in ("index-url", "extra-index-url"):
+        if value := os.environ.get(f"PIP_{name.replace('-', '_').upper()}"):
+            values[name] = value
+    settings = folder / "pip.conf"
+    settings.write_text("[global]\n" + "".join(f"{k} = {v}\n" for k, v in values.items()))
+    return "-v", f"{settings}:/etc/pip.conf:ro", "-v", f"{CERTIFICATES}:/run/build-ca.crt:ro"
+
+
 @pytest.fixture(scope="session")
 def single_image(engines: None, tmp_path_factory: pytest.TempPathFactory) -> str:
     """Name of the single-model image of the present sources."""
@@ -82,15 +93,7 @@ def single_image(engines: None, tmp_path_factory: pytest.TempPathFactory) -> str
     work = tmp_path_factory.mktemp("image")
     if not _exists(BASE):
         _make_base(work)
-    # This machine's index and certificates stay outside the image: they are only mounted.
-    values = {"cert": "/run/build-ca.crt"}
-    for name in ("index-url", "extra-index-url"):
-        if value := os.environ.get(f"PIP_{name.replace('-', '_').upper()}"):
-            values[name] = value
-    settings = work / "pip.conf"
-    settings.write_text("[global]\n" + "".join(f"{k} = {v}\n" for k, v in values.items()))
-    mounts = ("-v", f"{settings}:/etc/pip.conf:ro", "-v", f"{CERTIFICATES}:/run/build-ca.crt:ro")
-    _build("single_model/Dockerfile", tag, *mounts)
+    _build("single_model/Dockerfile", tag, *pip_mounts(work))
     return tag
 
 

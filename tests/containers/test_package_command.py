@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import needs
-from tests.containers.conftest import CERTIFICATES, LIMITS, podman
+from tests.containers.conftest import LIMITS, pip_mounts, podman
 from tests.containers.test_images import VERIFY
 from tests.containers.test_pure_image import mirror  # noqa: F401 - a fixture
 from tests.packaging.registry.registries import debian_registry
@@ -47,16 +47,10 @@ def models() -> dict[str, str]:
 @pytest.fixture
 def environment(tmp_path: Path) -> dict[str, str]:
     """What this machine needs beside to build and to run."""
-    values = {"cert": "/run/build-ca.crt"}
-    for name in ("index-url", "extra-index-url"):
-        if value := os.environ.get(f"PIP_{name.replace('-', '_').upper()}"):
-            values[name] = value
-    settings = tmp_path / "pip.conf"
-    settings.write_text("[global]\n" + "".join(f"{k} = {v}\n" for k, v in values.items()))
-    mounts = f"-v {settings}:/etc/pip.conf:ro -v {CERTIFICATES}:/run/build-ca.crt:ro"
+    build = ("--isolation", "chroot", *LIMITS, *pip_mounts(tmp_path))
     return {
         **os.environ,
-        "WORKBENCH_BUILD_OPTIONS": f"--isolation chroot {shlex.join(LIMITS)} {mounts}",
+        "WORKBENCH_BUILD_OPTIONS": shlex.join(build),
         "WORKBENCH_RUN_OPTIONS": VERIFY,
     }
 

@@ -14,8 +14,8 @@ import pytest
 from tests.deploy.aws import ACCOUNT, Aws, aws
 from tests.server.models import write_linear
 from workbench.artifact import Artifact, open_artifact
+from workbench.machine import free_port
 from workbench.serving import ServerProcess
-from workbench.serving.process import free_port
 
 IMAGE = f"{ACCOUNT}.dkr.ecr.us-east-1.amazonaws.com/server@sha256:{'a' * 64}"
 BUCKET = "my-bucket"

@@ -21,8 +21,8 @@ import pytest
 from tests.server.models import write_linear
 from tests.serving.endpoints import eventually
 from workbench.cli import serving
+from workbench.machine import free_port
 from workbench.serving import Served, ServedModel
-from workbench.serving.process import free_port
 
 pytest.importorskip("onnx_server")
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import Sequence
 from http.client import HTTPException
+from pathlib import Path
 
 from workbench.conformance.client import Client
 from workbench.errors import StepError
+from workbench.machine import free_port
 
 START_S = 60.0
 PLATFORM_PORT = 8080
@@ -150,13 +151,6 @@ class ContainerLauncher:
         return "--network host" in joined or "--network=host" in joined or "--net=host" in joined
 
 
-def free_port() -> int:
-    """A TCP port that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 def _wait_for_ping(running: Process | Container) -> None:
     deadline = time.monotonic() + START_S
     while time.monotonic() < deadline:
@@ -184,3 +178,16 @@ def run_engine(words: list[str]) -> str:
         last = (done.stderr.strip().splitlines() or ["no message"])[-1]
         raise StepError(f"'{' '.join(words[:2])}' failed: {last}")
     return done.stdout
+
+
+def load_archive(engine: str, archive: Path) -> str:
+    """Load a ``docker save`` archive into docker or podman; returns the image's name or id.
+
+    Raises:
+        StepError: the engine refuses it, or does not say what it loaded.
+    """
+    lines = run_engine([engine, "load", "--input", str(archive)]).strip().splitlines()
+    for line in reversed(lines):
+        if line.startswith("Loaded image"):
+            return line.split(": ", 1)[1].split(",")[0].strip()
+    raise StepError(f"{engine} does not say which image it loaded from '{archive}'.")

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from workbench.conformance.image_archive import read_image
-from workbench.conformance.launchers import ContainerLauncher, run_engine
+from workbench.conformance.launchers import ContainerLauncher, load_archive, run_engine
 from workbench.conformance.samples import samples_from_manifest
 from workbench.conformance.subject import Image, Mode, ModelFolder, Sample, Subject
 from workbench.errors import InputError, MissingError, StepError
@@ -61,7 +61,7 @@ def open_target(target: str, options: Options) -> Iterator[Subject]:
             yield replace(base, archive=path, samples=samples)
             return
         image = read_image(path)
-        name = _load(find_engine(), path) if options.run else None
+        name = load_archive(find_engine(), path) if options.run else None
     else:
         if "/" in target and target.endswith((".tar", ".gz", ".tgz")):
             raise InputError(f"There is no file '{target}'.")
@@ -177,12 +177,3 @@ def _image_of_engine(engine: str, name: str) -> Image:
         archive = Path(folder) / "image.tar"
         run_engine([engine, "image", "save", "--output", str(archive), name])
         return read_image(archive, inspected.get("ManifestType"))
-
-
-def _load(engine: str, path: Path) -> str:
-    """Load an archive into the engine; returns the image's name or id."""
-    lines = run_engine([engine, "image", "load", "--input", str(path)]).strip().splitlines()
-    for line in reversed(lines):
-        if line.startswith("Loaded image"):
-            return line.split(": ", 1)[1].split(",")[0].strip()
-    raise StepError(f"{engine} did not say which image it loaded from '{path}'.")

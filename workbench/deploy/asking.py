@@ -14,8 +14,8 @@ from urllib.parse import quote, urlsplit
 from workbench.artifact import Artifact
 from workbench.deploy.resources import Clients, aws_errors, is_absent
 from workbench.errors import InputError, StepError
+from workbench.machine import free_port
 from workbench.serving import ServerProcess
-from workbench.serving.process import free_port
 
 TIMEOUT_S = 70.0
 """The hosting contract's C14: an answer comes within 60 s, and a client waits 70."""

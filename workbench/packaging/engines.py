@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import shlex
 import shutil
 import subprocess
@@ -18,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from workbench.artifact import disk_errors
-from workbench.conformance.launchers import ContainerLauncher, run_engine
+from workbench.conformance.launchers import ContainerLauncher, load_archive, run_engine
 from workbench.errors import InputError, MissingError, StepError
 from workbench.packaging.engine_output import follow
 from workbench.progress import Progress
@@ -182,11 +181,7 @@ def load(engine: Engine, archive: Path) -> str:
     """
     if engine.name == "buildah":
         return run_engine([engine.program, "pull", f"docker-archive:{archive}"]).split()[-1]
-    said = run_engine([engine.program, "load", "--input", str(archive)])
-    names = re.findall(r"^Loaded image[^:]*: *(\S+?),?$", said, re.MULTILINE)
-    if not names:
-        raise StepError(f"{engine.name} does not say which image it loaded from {archive}.")
-    return str(names[-1])
+    return load_archive(engine.program, archive)
 
 
 def save(engine: Engine, tag: str, archive: Path) -> None:

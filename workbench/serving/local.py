@@ -9,9 +9,10 @@ from pathlib import Path
 
 from workbench.artifact import Artifact
 from workbench.errors import StepError
+from workbench.machine import free_port
 from workbench.serving.artifacts import place_artifact
 from workbench.serving.examples import curl
-from workbench.serving.process import ServerProcess, free_port
+from workbench.serving.process import ServerProcess
 from workbench.serving.served import Served, ServedModel
 from workbench.serving.signals import stop_signal
 

@@ -166,13 +166,6 @@ def cannot_listen(host: str, port: int, error: OSError) -> InputError:
     )
 
 
-def free_port() -> int:
-    """A port of the loopback address that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 def _tether() -> list[str]:
     """The words before a command that is to end with this process; only Linux can."""
     if sys.platform != "linux":

@@ -12,12 +12,13 @@ from urllib.parse import quote
 
 from workbench.artifact import Artifact
 from workbench.errors import InputError
+from workbench.machine import free_port
 from workbench.serving.archives import ArtifactSource, FolderSource, S3Source, Source
 from workbench.serving.examples import curl
 from workbench.serving.front import Front
 from workbench.serving.platform import Endpoint, Limits
 from workbench.serving.portfolio import Portfolio
-from workbench.serving.process import ServerProcess, cannot_listen, check_port, free_port
+from workbench.serving.process import ServerProcess, cannot_listen, check_port
 from workbench.serving.served import Served, ServedModel
 from workbench.serving.signals import stop_signal
 

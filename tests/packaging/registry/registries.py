@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from workbench.machine import free_port
 from workbench.packaging.image.parts import Blob, Image, Layer, canonical, digest_of
 from workbench.progress import Progress
 
@@ -73,12 +74,6 @@ class Told(Progress):
 
     def finish(self, label: str, seconds: float, *, reused: bool, detail: str = "") -> None:
         self.details.append(detail)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @contextlib.contextmanager

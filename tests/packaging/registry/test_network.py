@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from tests.packaging.registry.fake_registry import FakeRegistry, Fault
-from tests.packaging.registry.registries import free_port
 from workbench.errors import MissingError, StepError
+from workbench.machine import free_port
 from workbench.packaging.image.parts import Image
 from workbench.packaging.image.registry import parse_reference, push, transport
 
