@@ -35,7 +35,6 @@ class Log:
 
     def __init__(self, descriptor: int, level: str) -> None:
         self.level = LEVELS[level]
-        self.dropped = 0
         self._descriptor = descriptor
         self._second = 0
         self._failures = 0
@@ -43,10 +42,13 @@ class Log:
 
     def reset(self) -> None:
         """Begin anew in a forked process, which has no thread yet and owes no lines."""
-        self.dropped = 0
         self._start()
 
     def _start(self) -> None:
+        self.dropped = 0
+        """Lines that did not fit into the queue, told of or not yet."""
+        self._dropping = threading.Lock()
+        self._told = 0
         self._lines: queue.SimpleQueue[bytes | threading.Event] = queue.SimpleQueue()
         self._starting = threading.Lock()
         self._thread: threading.Thread | None = None
@@ -56,7 +58,8 @@ class Log:
         if LEVELS[level] < self.level:
             return
         if self._lines.qsize() >= QUEUE:
-            self.dropped += 1
+            with self._dropping:
+                self.dropped += 1
             return
         self._lines.put(_line(event, level, fields))
         if self._thread is None:
@@ -90,8 +93,8 @@ class Log:
             if isinstance(item, threading.Event):
                 item.set()
                 continue
-            if self.dropped:
-                lost, self.dropped = self.dropped, 0
+            if lost := self.dropped - self._told:
+                self._told += lost
                 item += _line("log_lines_dropped", "warning", {"count": lost})
             self._write(item)
 
