@@ -98,6 +98,9 @@ class Recipe(_Part):
     gates: list[Annotated[Gate, BeforeValidator(_gate)]] = Field(
         default_factory=list, description="Bounds on measurements; CI fails on them."
     )
+    traffic: str | dict[str, Any] | None = Field(
+        None, description="What is to be priced: a traffic file, or its keys, as {requests: 2M}."
+    )
 
     @field_validator("variants")
     @classmethod

@@ -352,6 +352,9 @@ class Run(Record):
     measured: str = Field(description="When the latency was measured: ISO 8601, UTC.")
     variants: tuple[VariantResult, ...]
     verdicts: tuple[Verdict, ...] = ()
+    traffic: dict[str, Any] | None = Field(
+        None, description="The traffic that the recipe names, as workbench.cost.traffic reads it."
+    )
     seconds: float
     reused: int = Field(0, description="Steps and measurements taken from the store.")
     performed: int = 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from workbench.cost.traffic import Traffic, read_traffic, traffic_in
 from workbench.errors import GateError, InputError, RecipeError
 from workbench.gates import impossible, parse_gate
 from workbench.models import ModelReference, find_model
@@ -27,6 +28,7 @@ class Resolved:
     task: BoundTask
     chains: dict[str, Chain]
     profile: ProfileOptions
+    traffic: Traffic | None
     smoke: bool
 
     @property
@@ -48,13 +50,15 @@ def resolve(source: RecipeSource, *, smoke: bool = False) -> Resolved:
         smoke: take a tiny random model of the same architecture, few samples and one small cell.
 
     Raises:
-        RecipeError: a step, a chain, a gate or a variant name is wrong; names the line.
+        RecipeError: a step, a chain, a gate, the traffic or a variant name is wrong; names the
+            line.
         ModelError, DataError, MissingError: the model or the data cannot be had.
     """
     chains = _chains(source)
     recipe = source.recipe
     task = _task(source)
     _check_gates(source, task)
+    traffic = _traffic(source)
     model = _at(source, ("model",), lambda: find_model(recipe.model, folder=source.folder))
     _check_formats(source, chains, "onnx" if model.kind == "onnx" else "torch")
     if smoke:
@@ -67,6 +71,7 @@ def resolve(source: RecipeSource, *, smoke: bool = False) -> Resolved:
         task=bound,
         chains=chains,
         profile=_smoke_profile(recipe.profile) if smoke else recipe.profile,
+        traffic=traffic,
         smoke=smoke,
     )
 
@@ -80,6 +85,7 @@ def check(source: RecipeSource) -> None:
     chains = _chains(source)
     recipe = source.recipe
     _check_gates(source, _task(source))
+    _traffic(source)
     if isinstance(recipe.model, str) and recipe.model.endswith(".onnx"):
         _check_formats(source, chains, "onnx")
     else:
@@ -138,6 +144,16 @@ def _task(source: RecipeSource) -> Task:
     use = source.recipe.task
     task: Task = _at(source, ("task",), lambda: make_task(use.name, use.options))
     return task
+
+
+def _traffic(source: RecipeSource) -> Traffic | None:
+    written = source.recipe.traffic
+    if isinstance(written, str):
+        file = source.folder / written
+        if not file.is_file():
+            raise source.error(("traffic",), f"there is no file {file}.")
+        return read_traffic(file)
+    return None if written is None else traffic_in(source.source.part("traffic", written))
 
 
 def _chains(source: RecipeSource) -> dict[str, Chain]:

@@ -175,7 +175,7 @@ class Runner:
             )
             for name in artifacts
         }
-        recipe = self.resolved.recipe
+        recipe, traffic = self.resolved.recipe, self.resolved.traffic
         run = Run(
             name=self.resolved.name,
             created=_now(),
@@ -197,6 +197,7 @@ class Runner:
                 for name, artifact in artifacts.items()
             ),
             verdicts=tuple(self._verdicts(measurements)),
+            traffic=traffic.model_dump(mode="json") if traffic else None,
             seconds=round(time.monotonic() - began, 2),
             reused=self.store.reused,
             performed=self.store.performed,

@@ -31,6 +31,11 @@ class YamlSource:
                 return self.lines[place[:end]]
         return None
 
+    def part(self, key: str, data: Any) -> YamlSource:
+        """What stands under a top-level key as a source of its own, ``data`` its value."""
+        lines = {place[1:]: line for place, line in self.lines.items() if place[:1] == (key,)}
+        return YamlSource(self.file, data, lines)
+
 
 def read_yaml(file: Path) -> YamlSource:
     """Parse a YAML 1.2 file.

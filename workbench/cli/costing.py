@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from workbench.cost.plan import Plan
     from workbench.cost.savings_plan import SavingsPlan
     from workbench.cost.traffic import Traffic
+    from workbench.records import Run
 
 EXAMPLES = (
     "workbench cost runs/minilm-int8 --requests 2M",
@@ -41,7 +42,10 @@ def cost(
         Path, typer.Argument(help="A run directory, or a profile as YAML or JSON.", metavar="RUN")
     ],
     traffic: Annotated[
-        Path | None, typer.Option("--traffic", help="The traffic's YAML file.")
+        Path | None,
+        typer.Option(
+            "--traffic", help="The traffic's YAML file.", show_default="the recipe's, if it has any"
+        ),
     ] = None,
     requests: Annotated[
         str | None,
@@ -118,11 +122,13 @@ def cost(
     from workbench.cost.catalog import Catalog
     from workbench.cost.modifiers import Modifiers, parse_cache_hits, parse_families
     from workbench.cost.planner import plan
-    from workbench.cost.profile import profiles_of
+    from workbench.cost.profile import profiles_of, profiles_of_run
     from workbench.report.costs import frontier_csv, plan_csv
+    from workbench.run_directory import load_run
 
-    load = traffic_of(traffic, requests, hours)
-    profiles = profiles_of(measured)
+    run = load_run(measured) if measured.is_dir() else None
+    load = traffic_of(traffic, requests, hours, run)
+    profiles = profiles_of_run(run) if run else profiles_of(measured)
     if variant:
         known = {profile.name: profile for profile in profiles}
         if missing := [name for name in variant if name not in known]:
@@ -164,18 +170,28 @@ def cost(
     return int(ExitCode.OK)
 
 
-def traffic_of(traffic: Path | None, requests: str | None, hours: int = 730) -> Traffic:
-    """The traffic that ``--traffic`` or ``--requests`` gives.
+def traffic_of(
+    traffic: Path | None, requests: str | None, hours: int = 730, run: Run | None = None
+) -> Traffic:
+    """The traffic that ``--traffic`` or ``--requests`` gives, else that of the run's recipe.
 
     Raises:
         InputError: both or none is given, or what is given is no traffic.
     """
-    from workbench.cost.traffic import Traffic, parse_requests, read_traffic
+    from workbench.cost.traffic import Traffic, parse_requests, read_traffic, recorded_traffic
 
-    if (traffic is None) == (requests is None):
-        raise InputError("Give either --traffic FILE or --requests N.")
     if hours not in HOURS:
         raise InputError(f"A month has no {hours} hours.", hint="Give 720, 730 or 744.")
+    if traffic is None and requests is None:
+        recorded = recorded_traffic(run) if run else None
+        if recorded is None:
+            raise InputError(
+                "Nothing says how much traffic there is.",
+                hint="Give --traffic FILE or --requests 2M, or write 'traffic:' into the recipe.",
+            )
+        return recorded
+    if traffic is not None and requests is not None:
+        raise InputError("Give either --traffic FILE or --requests N.")
     if traffic is not None:
         return read_traffic(traffic, hours=hours)
     return Traffic(requests=parse_requests(requests or "", hours=hours))

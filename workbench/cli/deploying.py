@@ -222,6 +222,7 @@ def _hosting(
     from workbench.deploy.choose import cheapest
     from workbench.deploy.hosting import Asynchronous, BatchTransform, RealTime, Serverless
 
+    run = next((s.run for s in asked.sources if s.run and s.run.traffic), None)
     if requests is None and traffic is None:
         kind = given["instance_type"]
         match option:
@@ -236,13 +237,15 @@ def _hosting(
             case "batch" if kind and given["input"] and given["output"]:
                 return BatchTransform(instance_type=kind, instances=given["instances"],
                                       input=given["input"], output=given["output"]), ""  # fmt: skip
-        raise InputError(
-            f"--option {option} needs figures.",
-            hint="Give the traffic (--requests or --traffic) and they are found; or give "
-            "--option serverless, --option real-time --instance-type TYPE, or --option batch with "
-            "--instance-type, --input and --output.",
-        )
-    return cheapest(asked.sources, option, traffic_of(traffic, requests), region, answers)
+        if run is None:
+            raise InputError(
+                f"--option {option} needs figures.",
+                hint="Give the traffic (--requests or --traffic) and they are found; or give "
+                "--option serverless, --option real-time --instance-type TYPE, or --option batch "
+                "with --instance-type, --input and --output.",
+            )
+    load = traffic_of(traffic, requests, run=run)
+    return cheapest(asked.sources, option, load, region, answers)
 
 
 def _deployment(

@@ -208,14 +208,15 @@ def _costs(
     sources: Sequence[Source], requests: str | None, traffic: Path | None, region: str
 ) -> dict[str, CostEstimate]:
     """Each model's best option, as ``workbench cost`` finds it; empty without a traffic."""
-    if requests is None and traffic is None:
+    run = next((source.run for source in sources if source.run and source.run.traffic), None)
+    if requests is None and traffic is None and run is None:
         return {}
     from workbench.cost.catalog import Catalog
     from workbench.cost.planner import plan
     from workbench.cost.profile import profiles_of_run
     from workbench.packaging.records import CostEstimate
 
-    load = traffic_of(traffic, requests)
+    load = traffic_of(traffic, requests, run=run)
     found: dict[str, CostEstimate] = {}
     for source in sources:
         if source.run is None or source.result is None:

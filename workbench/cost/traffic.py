@@ -35,6 +35,9 @@ from workbench.records import Record
 if TYPE_CHECKING:
     import numpy as np
 
+    from workbench.records import Run
+    from workbench.yaml_source import YamlSource
+
 __all__ = [
     "MONTH_HOURS",
     "Bursts",
@@ -50,6 +53,8 @@ __all__ = [
     "parse_share",
     "parse_size",
     "read_traffic",
+    "recorded_traffic",
+    "traffic_in",
 ]
 
 
@@ -180,7 +185,15 @@ def read_traffic(
         InputError: anything is wrong; it names file, line, key and, for a misspelt key, the
             nearest right one.
     """
-    source = read_source(Path(path), overrides)
+    return traffic_in(read_source(Path(path), overrides), hours=hours)
+
+
+def traffic_in(source: YamlSource, *, hours: int = MONTH_HOURS) -> Traffic:
+    """The traffic that a mapping of keys describes, as ``read_traffic`` does.
+
+    Raises:
+        InputError: as ``read_traffic``.
+    """
     data = as_fields(source)
     measured = "requests" not in data and isinstance(data.get("shape"), dict)
     try:
@@ -196,3 +209,8 @@ def read_traffic(
         return traffic.scaled(volume) if measured else traffic
     except InputError as error:
         raise error_at(source, ("log",), error.message) from error
+
+
+def recorded_traffic(run: Run) -> Traffic | None:
+    """The traffic that the recipe of a run names, if it names one."""
+    return None if run.traffic is None else Traffic.model_validate(run.traffic)
