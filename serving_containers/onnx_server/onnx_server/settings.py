@@ -14,6 +14,8 @@ from pathlib import Path
 from onnx_server.limits import available_cpus, memory_limit_bytes
 
 PREFIX = "ONNX_SERVER_"
+BACKLOG = 2048
+"""Connections that may wait to be accepted."""
 
 
 class SettingsError(Exception):

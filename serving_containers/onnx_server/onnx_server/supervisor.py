@@ -15,9 +15,8 @@ import time
 from types import FrameType
 
 from onnx_server.logs import flush
-from onnx_server.settings import Settings
+from onnx_server.settings import BACKLOG, Settings
 
-BACKLOG = 2048
 SHORT_LIFE_S = 5.0
 """A worker that dies sooner is replaced after a pause that grows."""
 LONGEST_PAUSE_S = 5.0

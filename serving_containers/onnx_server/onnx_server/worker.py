@@ -25,8 +25,7 @@ from onnx_server.logs import log
 from onnx_server.metrics import Metrics
 from onnx_server.model import share_threads
 from onnx_server.repository import Repository
-from onnx_server.settings import Settings
-from onnx_server.supervisor import BACKLOG
+from onnx_server.settings import BACKLOG, Settings
 
 CANNOT_START = 3
 """Exit code of a worker whose model does not load: starting another would not help."""

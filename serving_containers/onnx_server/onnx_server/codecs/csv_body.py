@@ -13,7 +13,7 @@ import numpy as np
 import orjson
 
 from onnx_server.checks import misfit
-from onnx_server.codecs import _decoded, json_body
+from onnx_server.codecs import _decoded, _json
 from onnx_server.codecs._decoded import Decoded, Feed
 from onnx_server.errors import BadRequest, NotAcceptable, UnsupportedMediaType
 from onnx_server.manifest import Manifest, Tensor
@@ -188,7 +188,7 @@ def encode(outputs: Feed, form: str, manifest: Manifest) -> bytes:
         raise NotAcceptable("CSV needs an output with a row for each row; ask for JSON.")
     flat = values.reshape(len(values), math.prod(values.shape[1:]))
     if flat.size and flat.dtype.kind in "iuf" and np.isfinite(flat).all():
-        rows = orjson.dumps(json_body.plain_array(flat), option=orjson.OPT_SERIALIZE_NUMPY)
+        rows = orjson.dumps(_json.plain_array(flat), option=orjson.OPT_SERIALIZE_NUMPY)
         return rows[2:-2].replace(b"],[", b"\n") + b"\n"
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows(flat.tolist())

@@ -15,11 +15,10 @@ import base64
 import binascii
 from typing import Any
 
-import numpy as np
 import orjson
 
 from onnx_server.checks import check_names
-from onnx_server.codecs import _decoded
+from onnx_server.codecs import _decoded, _json, v2
 from onnx_server.codecs._decoded import Decoded, Feed
 from onnx_server.errors import BadRequest
 from onnx_server.manifest import Manifest
@@ -30,19 +29,7 @@ MEDIA = ("application/json",)
 
 def decode(body: bytes, manifest: Manifest, preprocessor: Preprocessor | None) -> Decoded:
     """See the module."""
-    return decode_value(loads(body), manifest, preprocessor)
-
-
-def loads(body: bytes) -> Any:
-    """The JSON value of a body.
-
-    Raises:
-        BadRequest: it is no JSON; with the place.
-    """
-    try:
-        return orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        raise BadRequest(f"The body is not JSON: {str(error)[:120]}.") from None
+    return decode_value(_json.loads(body), manifest, preprocessor)
 
 
 def decode_value(value: Any, manifest: Manifest, preprocessor: Preprocessor | None) -> Decoded:
@@ -108,8 +95,6 @@ def _inputs(value: Any, manifest: Manifest, preprocessor: Preprocessor | None) -
         feed = {t.name: _decoded.array(value[t.name], t) for t in manifest.inputs}
         return _decoded.from_arrays(feed, "inputs")
     if isinstance(value, list) and value and isinstance(value[0], dict) and "datatype" in value[0]:
-        from onnx_server.codecs import v2  # it stands on this module
-
         return v2.decode_tensors(value, memoryview(b""), manifest, preprocessor)
     if isinstance(value, list):
         return _instances(value, manifest, preprocessor, "inputs")
@@ -137,53 +122,17 @@ def encode(outputs: Feed, form: str, manifest: Manifest) -> bytes:
     Outputs that do not have a row each for each row are given by name however the rows came.
     """
     option = orjson.OPT_SERIALIZE_NUMPY
-    if form == "inputs" or not has_rows(outputs):
-        plain = {name: plain_array(array) for name, array in outputs.items()}
+    if form == "inputs" or not _json.has_rows(outputs):
+        plain = {name: _json.plain_array(array) for name, array in outputs.items()}
         parts = [b'{"outputs":', orjson.dumps(plain, option=option)]
     elif len(outputs) == 1:
-        only = plain_array(next(iter(outputs.values())))
+        only = _json.plain_array(next(iter(outputs.values())))
         parts = [b'{"predictions":', orjson.dumps(only, option=option)]
     else:
-        parts = [b'{"predictions":[', b",".join(rows(outputs)), b"]"]
+        parts = [b'{"predictions":[', b",".join(_json.rows(outputs)), b"]"]
     if (labels := best_labels(outputs, manifest)) is not None:
         parts += [b',"labels":', orjson.dumps(labels)]
     return b"".join([*parts, b"}"])
-
-
-def has_rows(outputs: Feed) -> bool:
-    """Whether the outputs have rows, and as many each."""
-    return all(a.ndim for a in outputs.values()) and len({len(a) for a in outputs.values()}) == 1
-
-
-def rows(outputs: Feed) -> list[bytes]:
-    """The JSON text of each row: its value where there is one output, else an object by name."""
-    texts = [_row_texts(array) for array in outputs.values()]
-    if len(texts) == 1:
-        return texts[0]
-    names = (orjson.dumps(name).replace(b"%", b"%%") for name in outputs)
-    template = b"{" + b",".join(name + b":%b" for name in names) + b"}"
-    return [template % row for row in zip(*texts, strict=True)]
-
-
-def _row_texts(array: Any) -> list[bytes]:
-    """All rows are written at once and then cut: row by row takes fifty times as long."""
-    plain = plain_array(array)
-    option = orjson.OPT_SERIALIZE_NUMPY
-    if isinstance(plain, list) or not plain.size:
-        return [orjson.dumps(row, option=option) for row in plain]
-    closing, opening = b"]" * (plain.ndim - 1), b"[" * (plain.ndim - 1)
-    text = orjson.dumps(plain, option=option)[1:-1]
-    return text.replace(closing + b"," + opening, closing + b"\n" + opening).split(b"\n")
-
-
-def plain_array(value: Any) -> Any:
-    """What orjson can write: a contiguous array of a native number type; a list or one value."""
-    if value.dtype.kind == "f" and value.dtype.itemsize not in (4, 8):
-        value = value.astype(np.float32)
-    if value.dtype.kind in "OUS" or not value.ndim:
-        return value.tolist()
-    # onnxruntime's int64 is C's "long long", whose scalars orjson does not know.
-    return np.ascontiguousarray(value).view(value.dtype.str)
 
 
 def best_labels(outputs: Feed, manifest: Manifest) -> list[str] | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import orjson
 
-from onnx_server.codecs import json_body
+from onnx_server.codecs import _json, json_body
 from onnx_server.codecs._decoded import Decoded, Feed
 from onnx_server.errors import BadRequest, NotAcceptable
 from onnx_server.manifest import Manifest
@@ -38,6 +38,6 @@ def decode(
 
 def encode(outputs: Feed, form: str, manifest: Manifest) -> bytes:
     """One line a row."""
-    if not json_body.has_rows(outputs):
+    if not _json.has_rows(outputs):
         raise NotAcceptable("JSON Lines need an output with a row for each row; ask for JSON.")
-    return b"".join(row + b"\n" for row in json_body.rows(outputs))
+    return b"".join(row + b"\n" for row in _json.rows(outputs))

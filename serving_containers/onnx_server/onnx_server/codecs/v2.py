@@ -16,7 +16,7 @@ import numpy as np
 import orjson
 
 from onnx_server.checks import shown
-from onnx_server.codecs import _decoded, json_body
+from onnx_server.codecs import _decoded, _json
 from onnx_server.codecs._decoded import Decoded, Feed
 from onnx_server.errors import BadRequest
 from onnx_server.exchange import Headers, whole
@@ -67,12 +67,12 @@ def decode_v2(
     """
     length = headers.get(LENGTH)
     if length is None:
-        value, binary = json_body.loads(body), memoryview(b"")
+        value, binary = _json.loads(body), memoryview(b"")
     else:
         size = whole(length)
         if size is None or size > len(body):
             raise BadRequest("Inference-Header-Content-Length is wrong.", field=LENGTH)
-        value, binary = json_body.loads(body[:size]), memoryview(body)[size:]
+        value, binary = _json.loads(body[:size]), memoryview(body)[size:]
     if not isinstance(value, dict) or not isinstance(value.get("inputs"), list):
         raise BadRequest("The request must be an object with a list 'inputs'.", field="inputs")
     return decode_tensors(value["inputs"], binary, manifest, preprocessor), _asked(value)
@@ -228,7 +228,7 @@ def encode_v2(outputs: Feed, asked: Asked, model: str) -> tuple[bytes, list[tupl
             tensor["parameters"] = {"binary_data_size": len(content)}
             parts.append(content)
         else:
-            tensor["data"] = json_body.plain_array(values.ravel())
+            tensor["data"] = _json.plain_array(values.ravel())
         tensors.append(tensor)
     answer: dict[str, Any] = {"model_name": model, "model_version": "1", "outputs": tensors}
     if asked.id is not None:
