@@ -137,3 +137,36 @@ def test_any_text_is_a_gate_or_a_gate_error(text):
         parse_gate(text)
     except GateError as error:
         assert str(error)
+
+
+NUMBERS = st.decimals(0, 1000, places=3, allow_nan=False).map(lambda number: f"{number:f}")
+
+
+@given(NUMBERS, st.sampled_from(["baseline", "previous"]), st.floats(0.001, 1e6))
+def test_previous_stands_wherever_baseline_does(number, reference, value):
+    own = float(number)
+    for text, expected in (
+        (reference, value),
+        (f"{number} * {reference}", own * value),
+        (f"{reference} - {number}%", value * (1 - own / 100)),
+        (f"{reference} + {number} ms", value + own),
+    ):
+        bound = parse_gate(f"latency.p50 <= {text}").bound
+        assert bound.reference == reference
+        assert bound.of(value) == pytest.approx(expected, rel=1e-9, abs=1e-9)
+
+
+def test_an_absolute_bound_refers_to_nothing():
+    assert parse_gate("latency.p50 <= 20 ms").bound.reference is None
+
+
+def test_a_run_leaves_a_gate_on_an_earlier_run_to_the_check():
+    verdict = judge("size <= previous", "int8", measured(size=1), BASE)
+    assert verdict.outcome is Outcome.NOT_JUDGED
+    assert "--baseline" in verdict.reason
+
+
+@pytest.mark.parametrize("text", ["1.05 previous", "1.05x previous", "1.05 × previous"])
+def test_a_forgotten_star_is_told_for_previous_too(text):
+    with pytest.raises(GateError, match=r"1\.05 \* previous"):
+        parse_gate(f"latency.p50 <= {text}")

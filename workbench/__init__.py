@@ -1,8 +1,8 @@
 """Workbench: from a trained model to a small, proven, priced and packaged one.
 
 ``load_recipe`` reads a recipe, ``run`` makes and measures its variants, ``load_run`` reads a run
-directory back. Importing this package pulls in neither torch nor onnx: what is heavy is imported
-when it is used.
+directory back, ``compare_runs`` holds runs against each other. Importing this package pulls in
+neither torch nor onnx: what is heavy is imported when it is used.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 if TYPE_CHECKING:
+    from workbench.compare import compare_runs
     from workbench.profiler.job import Elsewhere
     from workbench.progress import Progress
     from workbench.recipe import RecipeSource, load_recipe
@@ -23,9 +24,13 @@ if TYPE_CHECKING:
     from workbench.run_directory import load_run
     from workbench.store import Store
 
-__all__ = ["load_recipe", "load_run", "run"]
+__all__ = ["compare_runs", "load_recipe", "load_run", "run"]
 
-_WHERE = {"load_recipe": "workbench.recipe", "load_run": "workbench.run_directory"}
+_WHERE = {
+    "compare_runs": "workbench.compare",
+    "load_recipe": "workbench.recipe",
+    "load_run": "workbench.run_directory",
+}
 
 
 def run(
@@ -47,7 +52,8 @@ def run(
         remeasure: measure latency again even where it was measured before.
         elsewhere: another machine, which measures the latency in this one's place.
         store: where artifacts are kept; none: the default store.
-        progress: is told how the work goes.
+        progress: is told how the work goes, as is whoever follows ``runs`` (see
+            :mod:`workbench.progress.log`) or has set up OpenTelemetry.
 
     Returns:
         The run and its directory.
@@ -56,17 +62,24 @@ def run(
         WorkbenchError: anything that stops the run; see :mod:`workbench.errors`.
     """
     from workbench.artifact import check_writable
+    from workbench.progress import Several
+    from workbench.progress.log import ProgressLog
     from workbench.report import write_report
+    from workbench.report.html.report import REPORT_FILE, write_html
     from workbench.resolve import resolve
     from workbench.runner import Runner
+    from workbench.tracking.spans import trace_run
 
     check_writable(runs)
-    runner = Runner(
-        resolve(recipe, smoke=smoke), store, progress, remeasure=remeasure, elsewhere=elsewhere
-    )
-    result = runner.run()
-    folder = runner.publish(result, runs)
-    write_report(result, folder)
+    resolved = resolve(recipe, smoke=smoke)
+    with ProgressLog(runs, resolved.name) as log, trace_run(resolved) as spans:
+        watchers = Several(*filter(None, (progress, log, spans)))
+        runner = Runner(resolved, store, watchers, remeasure=remeasure, elsewhere=elsewhere)
+        result = runner.run()
+        folder = runner.publish(result, runs)
+        write_report(result, folder)
+        # The cost explorer takes longer than a small run: `workbench report` adds it.
+        write_html([result], folder / REPORT_FILE, explorer=False)
     return result, folder
 
 

@@ -6,10 +6,11 @@ A gate reads ``measurement[selector] operator bound``::
     latency.p50 <= baseline               latency.p95[batch=1, sequence=16] <= 20 ms
     speedup[threads=1] >= 1.5             cosine_min >= 0.999
 
-``baseline`` is the same measurement of the baseline; ``- 0.5%`` is relative to it. A gate on a
-noisy figure passes when the whole interval keeps the bound, fails when the whole interval breaks
-it, and is undecided in between. A latency gate without a selector must hold in every cell of the
-grid.
+``baseline`` is the same measurement of the baseline; ``- 0.5%`` is relative to it. ``previous``
+stands in its place for the same variant of an earlier run, which only ``workbench check`` knows. A
+gate on a noisy figure passes when the whole interval keeps the bound, fails when the whole
+interval breaks it, and is undecided in between. A latency gate without a selector must hold in
+every cell of the grid.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Literal, NamedTuple
 
 from workbench.errors import GateError
 from workbench.plugins import did_you_mean
@@ -43,12 +45,7 @@ CONFIDENCE = 0.9
 
 CELLS = ("latency.p50", "latency.p95", "latency.p99", "speedup")
 AGREEMENT = (
-    "cosine_mean",
-    "cosine_min",
-    "nearest_neighbour",
-    "label_agreement",
-    "max_abs",
-    "mean_abs",
+    *("cosine_mean", "cosine_min", "nearest_neighbour", "label_agreement", "max_abs", "mean_abs"),
 )
 NAMES = (*FOOTPRINT, "load", "quality", *AGREEMENT, *CELLS)
 UNITS = {
@@ -62,21 +59,28 @@ _GATE = re.compile(
     r"(?P<operator><=|>=|<|>)\s*(?P<bound>.+?)\s*$"
 )
 _NUMBER = r"(?P<number>\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)\s*(?P<unit>%|[A-Za-z]*)"
+Reference = Literal["baseline", "previous"]
+REFERENCES: tuple[Reference, ...] = ("baseline", "previous")
+"""What a bound may refer to: the run's own baseline, or the same variant of an earlier run."""
+
+_REFERENCE = rf"(?P<reference>{'|'.join(REFERENCES)})"
 _ABSOLUTE = re.compile(rf"^-?{_NUMBER}$")
-_FACTOR = re.compile(rf"^{_NUMBER}\s*\*\s*baseline$")
-_OFFSET = re.compile(rf"^baseline\s*(?P<sign>[+-])\s*{_NUMBER}$")
+_FACTOR = re.compile(rf"^{_NUMBER}\s*\*\s*{_REFERENCE}$")
+_OFFSET = re.compile(rf"^{_REFERENCE}\s*(?P<sign>[+-])\s*{_NUMBER}$")
 
 
 @dataclass(frozen=True)
 class Bound:
-    """``factor * baseline + offset``; an absolute bound has factor 0."""
+    """``factor * reference + offset``; an absolute bound has factor 0 and no reference."""
 
     factor: float
     offset: float
+    reference: Reference | None = None
 
-    def of(self, baseline: float | None) -> float:
-        """The bound's value; ``baseline`` may be none for an absolute bound."""
-        return self.offset + (self.factor * baseline if self.factor and baseline is not None else 0)
+    def of(self, reference: float | None) -> float:
+        """The bound's value; ``reference`` may be none for an absolute bound."""
+        given = self.factor and reference is not None
+        return self.offset + (self.factor * reference if given else 0)  # type: ignore[operator]
 
 
 @dataclass(frozen=True)
@@ -103,6 +107,11 @@ class ParsedGate:
         if keeps:
             return Outcome.PASS
         return Outcome.FAIL if breaks else Outcome.UNDECIDED
+
+    def margin(self, value: float, bound: float) -> float:
+        """How far a value keeps the bound, as a share of the bound; negative: broken."""
+        share = (value - bound) / abs(bound) if bound else 0.0
+        return share if self.at_least else -share
 
 
 def parse_gate(text: str) -> ParsedGate:
@@ -144,24 +153,28 @@ def _selector(text: str | None, gate: str) -> dict[str, int | str]:
 
 
 def _bound(text: str, gate: str, units: dict[str, float]) -> Bound:
-    if text == "baseline":
-        return Bound(1.0, 0.0)
+    if text in REFERENCES:
+        return Bound(1.0, 0.0, next(name for name in REFERENCES if name == text))
     if match := _FACTOR.match(text):
-        return Bound(_number(match, gate, {}), 0.0)
+        return Bound(_number(match, gate, {}), 0.0, _reference(match))
     if match := _OFFSET.match(text):
         sign = 1.0 if match["sign"] == "+" else -1.0
         amount = _number(match, gate, units)
-        return Bound(1 + sign * amount, 0.0) if match["unit"] == "%" else Bound(1.0, sign * amount)
-    if (match := _ABSOLUTE.match(text)) and match["unit"] != "baseline":
+        if match["unit"] == "%":
+            return Bound(1 + sign * amount, 0.0, _reference(match))
+        return Bound(1.0, sign * amount, _reference(match))
+    if (match := _ABSOLUTE.match(text)) and match["unit"] not in REFERENCES:
         sign = -1.0 if text.startswith("-") else 1.0
         return Bound(0.0, sign * _number(match, gate, units))
-    if text.endswith("baseline"):
-        hint = f"Did you mean '{text.split()[0]} * baseline'?"
-        raise GateError(f"'{gate}': '{text}' is no bound.", hint=hint)
-    raise GateError(
-        f"'{gate}': '{text}' is no bound.",
-        hint="Write a number with a unit, '0.3 * baseline' or 'baseline - 0.5%'.",
-    )
+    hint = "Write a number with a unit, '0.3 * baseline' or 'baseline - 0.5%'."
+    for reference in REFERENCES:
+        if text.endswith(reference) and (number := text.removesuffix(reference).strip(" *×x")):
+            hint = f"Did you mean '{number} * {reference}'?"
+    raise GateError(f"'{gate}': '{text}' is no bound.", hint=hint)
+
+
+def _reference(match: re.Match[str]) -> Reference:
+    return next(name for name in REFERENCES if name == match["reference"])
 
 
 def _number(match: re.Match[str], gate: str, units: dict[str, float]) -> float:
@@ -189,48 +202,86 @@ def impossible(gate: ParsedGate, grid: Sequence[Setting], figures: Sequence[str]
     return None
 
 
+Widen = Callable[[Interval], Interval]
+"""Makes a stated interval one of another confidence."""
+
+
+def _as_stated(interval: Interval) -> Interval:
+    return interval
+
+
+class Judged(NamedTuple):
+    """One figure against its bound; ``margin`` is relative to the bound, negative: broken."""
+
+    outcome: Outcome
+    reason: str
+    observed: Interval | None = None
+    bound: float | None = None
+    margin: float = 0.0
+
+
 def judge(gate: str, variant: str, measured: Measurement, baseline: Measurement) -> Verdict:
-    """Judge one gate for one variant.
+    """Judge one gate for one variant of a run; one that speaks of ``previous`` is not judged.
 
     Raises:
         GateError: the gate cannot be parsed.
     """
     parsed = parse_gate(gate)
+    if parsed.bound.reference == "previous":
+        told = "it speaks of an earlier run: workbench check --baseline RUN"
+        judged = Judged(Outcome.NOT_JUDGED, told)
+    elif parsed.name in CELLS:
+        judged = _judge_cells(parsed, measured, baseline)
+    else:
+        judged = judge_figure(parsed, measured, baseline)
+    return Verdict(
+        gate=gate,
+        variant=variant,
+        outcome=judged.outcome,
+        reason=judged.reason,
+        observed=judged.observed,
+        bound=judged.bound,
+    )
 
-    def verdict(
-        outcome: Outcome, reason: str, observed: Interval | None = None, bound: float | None = None
-    ) -> Verdict:
-        return Verdict(
-            gate=gate,
-            variant=variant,
-            outcome=outcome,
-            reason=reason,
-            observed=observed,
-            bound=bound,
-        )
 
-    if parsed.name in CELLS:
-        return _judge_cells(parsed, measured, baseline, verdict)
-    observed, reference = _figure(parsed.name, measured), _figure(parsed.name, baseline)
-    if observed is None or (parsed.bound.factor and reference is None):
-        return verdict(Outcome.UNDECIDED, f"{parsed.name} was not measured")
-    difference = measured.quality.difference if measured.quality else None
-    if parsed.name == "quality" and parsed.bound.factor and difference is not None:
+def judge_figure(
+    parsed: ParsedGate,
+    measured: Measurement,
+    reference: Measurement,
+    widen: Widen = _as_stated,
+    *,
+    paired: bool = True,
+) -> Judged:
+    """Judge a gate on a figure that is one for the whole variant: size, quality, load …
+
+    ``reference`` is of what the bound refers to; ``paired`` is whether the variant's difference of
+    quality is to that reference. Intervals decide as ``widen`` returns them.
+    """
+    observed, other = figure(parsed.name, measured), figure(parsed.name, reference)
+    if observed is None or (parsed.bound.factor and other is None):
+        return Judged(Outcome.UNDECIDED, f"{parsed.name} was not measured")
+    difference = measured.quality.difference if measured.quality and paired else None
+    if parsed.name == "quality" and parsed.bound.factor and other and difference is not None:
         # Paired: the interval of the difference is far narrower than that of either score.
-        assert reference is not None
-        bound = parsed.bound.of(reference.value) - reference.value
-        outcome = parsed.compare(difference.low, difference.high, bound)
-        return verdict(
-            outcome,
-            f"difference {difference.value:+.4f} [{difference.low:+.4f}, {difference.high:+.4f}], "
-            f"bound {bound:+.4f}",
-            difference,
-            bound,
-        )
-    bound = parsed.bound.of(reference.value if reference else None)
-    outcome = _against(parsed, observed, reference)
-    shown = f"{_show(parsed.name, observed)}, bound {_value(parsed.name, bound)}"
-    return verdict(outcome, shown, observed, bound)
+        return judge_difference(parsed, difference, other.value, widen)
+    bound = parsed.bound.of(other.value if other else None)
+    outcome = _against(parsed, widen(observed), widen(other) if other else None)
+    shown = f"{_show(parsed.name, widen(observed))}, bound {_value(parsed.name, bound)}"
+    return Judged(outcome, shown, widen(observed), bound)
+
+
+def judge_difference(
+    parsed: ParsedGate, difference: Interval, reference: float, widen: Widen = _as_stated
+) -> Judged:
+    """Judge a gate on quality by the difference to a reference whose score is ``reference``."""
+    bound = parsed.bound.of(reference) - reference
+    difference = widen(difference)
+    reason = (
+        f"difference {difference.value:+.4f} [{difference.low:+.4f}, {difference.high:+.4f}], "
+        f"bound {bound:+.4f}"
+    )
+    outcome = parsed.compare(difference.low, difference.high, bound)
+    return Judged(outcome, reason, difference, bound)
 
 
 def _against(parsed: ParsedGate, observed: Interval, reference: Interval | None) -> Outcome:
@@ -240,7 +291,8 @@ def _against(parsed: ParsedGate, observed: Interval, reference: Interval | None)
     return outcomes.pop() if len(outcomes) == 1 else Outcome.UNDECIDED
 
 
-def _figure(name: str, measured: Measurement) -> Interval | None:
+def figure(name: str, measured: Measurement) -> Interval | None:
+    """A figure of a whole variant by its gate's name; none where it was not measured."""
     if name in FOOTPRINT:
         return _exact(FOOTPRINT[name](measured))
     if name == "load":
@@ -270,58 +322,61 @@ def _value(name: str, value: float) -> str:
     return f"{value:.4g} ms" if name == "load" else f"{value:.4g}"
 
 
-_SEVERITY = (Outcome.PASS, Outcome.UNDECIDED, Outcome.FAIL)
+_SEVERITY = (Outcome.PASS, Outcome.NOT_JUDGED, Outcome.UNDECIDED, Outcome.FAIL)
 
 
-def _judge_cells(
-    parsed: ParsedGate,
-    measured: Measurement,
-    baseline: Measurement,
-    verdict: Callable[..., Verdict],
-) -> Verdict:
-    """Every selected cell must keep the bound; the verdict speaks of the worst."""
-    cells = [cell for cell in measured.latency if _selected(cell.setting, parsed.selector)]
-    if not cells:
-        return verdict(Outcome.UNDECIDED, "no cell of the grid is selected")
-    references = {cell.setting: cell for cell in baseline.latency}
-    judged = [_judge_cell(parsed, cell, references.get(cell.setting)) for cell in cells]
-    worst = max(
-        judged,
-        key=lambda item: (_SEVERITY.index(item[0]), -item[3]),
+def severity(judged: Judged) -> tuple[int, float]:
+    """Larger is worse: by the outcome, then by the margin."""
+    return _SEVERITY.index(judged.outcome), -judged.margin
+
+
+def worst_of(judged: Sequence[Judged]) -> Judged:
+    """The verdict on a gate that must hold in every cell: it speaks of the worst."""
+    worst = max(judged, key=severity)
+    count = sum(item.outcome is Outcome.PASS for item in judged)
+    return worst._replace(
+        reason=f"holds in {count} of {len(judged)} cells; worst: {worst.reason}", margin=0.0
     )
-    outcome, observed, bound, _, reason = worst
-    count = sum(item[0] is Outcome.PASS for item in judged)
-    held = f"holds in {count} of {len(judged)} cells; worst: {reason}"
-    return verdict(outcome, held, observed, bound)
 
 
-_Cell = tuple[Outcome, Interval | None, float | None, float, str]
+def _judge_cells(parsed: ParsedGate, measured: Measurement, baseline: Measurement) -> Judged:
+    cells = selected_cells(parsed, measured)
+    if not cells:
+        return Judged(Outcome.UNDECIDED, "no cell of the grid is selected")
+    references = {cell.setting: cell for cell in baseline.latency}
+    return worst_of([judge_cell(parsed, cell, references.get(cell.setting)) for cell in cells])
 
 
-def _judge_cell(parsed: ParsedGate, cell: Latency, reference: Latency | None) -> _Cell:
-    """Outcome, observed interval, bound, relative margin (negative: broken), and the reason."""
+def selected_cells(parsed: ParsedGate, measured: Measurement) -> list[Latency]:
+    """The cells that a gate speaks of."""
+    return [cell for cell in measured.latency if _selected(cell.setting, parsed.selector)]
+
+
+def judge_cell(
+    parsed: ParsedGate, cell: Latency, reference: Latency | None, widen: Widen = _as_stated
+) -> Judged:
+    """Judge a gate on latency in one cell, against the baseline in the same cell and rounds.
+
+    Intervals decide as ``widen`` returns them.
+    """
 
     def judged(
         observed: Interval, bound: float, what: str, outcome: Outcome | None = None
-    ) -> _Cell:
+    ) -> Judged:
         outcome = outcome or parsed.compare(observed.low, observed.high, bound)
-        margin = (observed.value - bound) / bound if bound else 0.0
-        return (
-            outcome,
-            observed,
-            bound,
-            margin if parsed.at_least else -margin,
+        reason = (
             f"{what} {observed.value:.3g} [{observed.low:.3g}, {observed.high:.3g}] "
-            f"against {bound:.3g} at {cell.setting}",
+            f"against {bound:.3g} at {cell.setting}"
         )
+        return Judged(outcome, reason, observed, bound, parsed.margin(observed.value, bound))
 
-    def unknown(reason: str) -> _Cell:
-        return Outcome.UNDECIDED, None, None, 0.0, f"{reason} at {cell.setting}"
+    def unknown(reason: str) -> Judged:
+        return Judged(Outcome.UNDECIDED, f"{reason} at {cell.setting}")
 
     if parsed.name == "speedup":
         if cell.speedup is None:
             return unknown("no speed-up was measured")
-        return judged(cell.speedup, parsed.bound.of(1.0), "speed-up")
+        return judged(widen(cell.speedup), parsed.bound.of(1.0), "speed-up")
     percentile = parsed.name.rpartition(".")[2]
     observed = getattr(cell, f"{percentile}_ms")
     if observed is None:
@@ -331,7 +386,7 @@ def _judge_cell(parsed: ParsedGate, cell: Latency, reference: Latency | None) ->
             f"{observed.n} samples tell {percentile} with {observed.confidence:.0%} confidence only"
         )
     if not parsed.bound.factor:
-        return judged(observed, parsed.bound.offset, f"{percentile} ms")
+        return judged(widen(observed), parsed.bound.offset, f"{percentile} ms")
     other: Interval | None = getattr(reference, f"{percentile}_ms") if reference else None
     if other is None:
         return unknown(f"the baseline has no {percentile}")
@@ -345,8 +400,9 @@ def _judge_cell(parsed: ParsedGate, cell: Latency, reference: Latency | None) ->
             n=cell.speedup.n,
             method="paired " + cell.speedup.method,
         )
-        return judged(ratio, bound, "p50 ms")
-    return judged(observed, bound, f"{percentile} ms", _against(parsed, observed, other))
+        return judged(widen(ratio), bound, "p50 ms")
+    outcome = _against(parsed, widen(observed), widen(other))
+    return judged(widen(observed), bound, f"{percentile} ms", outcome)
 
 
 def _selected(setting: Setting, selector: dict[str, int | str]) -> bool:

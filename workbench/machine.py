@@ -44,6 +44,37 @@ def machine() -> Machine:
     )
 
 
+RUNTIMES = ("onnxruntime", "onnxruntime-gpu")
+"""Packages that run the models: another version of them is another program that is timed."""
+
+
+def same_machine(a: Machine, b: Machine) -> tuple[str, ...]:
+    """Why latencies measured on two machines cannot be compared; empty where they can.
+
+    What must agree is what the time of one model hangs on: CPU, instruction sets, cores, GPU,
+    clock governor, instance type, and the version of onnxruntime. The load of the moment is no
+    reason: nobody can hold it equal, and figures that were not measured side by side are still
+    to be normalised by a model that was measured beside each.
+    """
+    reasons = []
+    for what, one, other in (
+        ("CPU", a.cpu, b.cpu),
+        ("instruction sets", " ".join(a.isa), " ".join(b.isa)),
+        ("cores", a.cores, b.cores),
+        ("GPU", a.gpu, b.gpu),
+        ("clock governor", a.governor, b.governor),
+        ("instance type", a.instance_type, b.instance_type),
+        *((name, a.versions.get(name), b.versions.get(name)) for name in RUNTIMES),
+    ):
+        if one != other:
+            reasons.append(f"{what}: {_or_none(one)} against {_or_none(other)}")
+    return tuple(reasons)
+
+
+def _or_none(value: object) -> str:
+    return "none" if value in (None, "") else str(value)
+
+
 def has_int8_dot(isa: tuple[str, ...]) -> bool:
     """Whether the CPU multiplies int8 without saturating in between (VNNI, AMX or Arm's dot)."""
     return bool({"avx512_vnni", "avx_vnni", "amx_int8", "asimddp", "i8mm"} & set(isa))

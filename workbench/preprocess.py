@@ -132,6 +132,17 @@ def read_tokenizer(
     return _tokenizer(folder / preprocess.tokenizer, preprocess, length)
 
 
+def vocabulary_of(artifact: Artifact) -> int | None:
+    """Size of the tokenizer's vocabulary, so that random token ids reach all of the embedding.
+
+    None where the model takes no texts.
+    """
+    preprocess = artifact.manifest.preprocess
+    if preprocess is None or preprocess.kind != "text":
+        return None
+    return int(read_tokenizer(artifact.path, preprocess).get_vocab_size())
+
+
 def _text(item: Any) -> str:
     if isinstance(item, str):
         return item

@@ -20,14 +20,11 @@ import workbench.onnx_file
 import workbench.profiler
 import workbench.runtime
 import workbench.validate
-from workbench.artifact import (
-    Artifact,
-    digest,
-)
+from workbench.artifact import Artifact, digest
 from workbench.gates import judge
 from workbench.machine import machine
 from workbench.plugins import code_digest, sources_digest
-from workbench.preprocess import read_tokenizer
+from workbench.preprocess import vocabulary_of
 from workbench.profiler import measure_footprint, measure_latency
 from workbench.profiler.job import Elsewhere, Job
 from workbench.progress import Progress, Work
@@ -176,7 +173,7 @@ class Runner:
             for name in artifacts
         }
         recipe, traffic = self.resolved.recipe, self.resolved.traffic
-        run = Run(
+        return Run(
             name=self.resolved.name,
             created=_now(),
             smoke=self.resolved.smoke,
@@ -202,7 +199,6 @@ class Runner:
             reused=self.store.reused,
             performed=self.store.performed,
         )
-        return run
 
     def publish(self, run: Run, runs: Path) -> Path:
         """Write the run directory of what :meth:`run` returned; see :mod:`run_directory`."""
@@ -302,6 +298,7 @@ class Runner:
 
     def _outputs(self, artifact: Artifact, key: str) -> np.ndarray:
         task = self.resolved.task
+        self.progress.note(key=key)
         return self.store.array(key, lambda: task.outputs(artifact, progress=self.progress.advance))
 
     def _footprint(self, artifact: Artifact) -> Footprint:
@@ -309,13 +306,13 @@ class Runner:
         sizes = profile.sizes(
             artifact.manifest.signature, profile.grid(artifact.manifest.signature)[0]
         )
-        key = digest(
-            {"footprint": artifact.digest, "sizes": sizes, **self._machine_key, **self._base}
-        )
+        own = {"footprint": artifact.digest, "sizes": sizes}
+        key = digest({**own, **self._machine_key, **self._base})
+        self.progress.note(key=key)
         return self.store.record(
             key,
             Footprint,
-            lambda: measure_footprint(artifact, sizes=sizes, vocabulary=_vocabulary(artifact)),
+            lambda: measure_footprint(artifact, sizes=sizes, vocabulary=vocabulary_of(artifact)),
         )
 
     def _latency(self, artifacts: dict[str, Artifact]) -> LatencyTable:
@@ -330,12 +327,12 @@ class Runner:
                 **self._base,
             }
         )
-
+        self.progress.note(key=key)
         if self.remeasure:
             self.store.forget_record(key)
 
         def measure() -> LatencyTable:
-            vocabulary = _vocabulary(artifacts[baseline])
+            vocabulary = vocabulary_of(artifacts[baseline])
             if self.elsewhere is not None:
                 job = Job(artifacts=tuple(artifacts), baseline=baseline, options=profile,
                           vocabulary=vocabulary)  # fmt: skip
@@ -409,9 +406,8 @@ class Runner:
         profile = self.resolved.profile
         cells = len(profile.batch) * len(profile.sequence) * len(profile.threads)
         guess = 1.5 * cells * len(self.leaves) * profile.seconds * len(profile.devices)
-        yield self._estimate(
-            self._latency_label, guess, all(stored.values()) and not self.remeasure
-        )
+        measured = all(stored.values()) and not self.remeasure
+        yield self._estimate(self._latency_label, guess, measured)
 
     @property
     def _latency_label(self) -> str:
@@ -435,8 +431,11 @@ class Runner:
         if not reused:
             self.store.remember_timing(self._timing(label), seconds)
         detail = ""
-        if isinstance(result, Artifact) and result.manifest.lineage:
-            detail = result.manifest.lineage[-1].account.summary
+        if isinstance(result, Artifact):
+            self.progress.note(bytes=result.size_bytes)
+            for record in result.manifest.lineage[-1:]:
+                self.progress.note(key=record.key, step=record.step)
+                detail = record.account.summary
         self.progress.finish(label, seconds, reused=reused, detail=detail)
         return result
 
@@ -452,11 +451,3 @@ def _path(leaf: Node) -> list[Node]:
         nodes.append(node)
         node = node.parent
     return nodes[::-1]
-
-
-def _vocabulary(artifact: Artifact) -> int | None:
-    """Size of the tokenizer's vocabulary, so that random token ids reach all of the embedding."""
-    preprocess = artifact.manifest.preprocess
-    if preprocess is None or preprocess.kind != "text":
-        return None
-    return int(read_tokenizer(artifact.path, preprocess).get_vocab_size())

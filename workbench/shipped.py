@@ -8,7 +8,7 @@ from typing import Literal
 from workbench.errors import InputError
 from workbench.plugins import did_you_mean
 
-Kind = Literal["recipes", "models", "serving_containers"]
+Kind = Literal["recipes", "models", "serving_containers", "ci"]
 
 
 def shipped(kind: Kind) -> Path:

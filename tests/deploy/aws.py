@@ -30,6 +30,8 @@ class Aws:
     """The calls that came, and which of them fail: ``faults[operation] = (status, code, text)``."""
 
     calls: list[str] = field(default_factory=list)
+    requests: list[tuple[str, str, Any]] = field(default_factory=list)
+    """Operation, user agent and content of each call to SageMaker, as they came over the wire."""
     faults: dict[str, tuple[int, str, str]] = field(default_factory=dict)
     components: dict[str, dict[str, Any]] = field(default_factory=dict)
     starts: str = "InService"
@@ -52,6 +54,11 @@ class Aws:
             operation = _operation(environ)
             if operation:
                 self.calls.append(operation)
+            if "SageMaker" in environ.get("HTTP_X_AMZ_TARGET", ""):
+                body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+                environ["wsgi.input"] = io.BytesIO(body)
+                agent = environ.get("HTTP_USER_AGENT", "")
+                self.requests.append((operation, agent, json.loads(body or b"{}")))
             if operation in self.faults:
                 status, code, text = self.faults[operation]
                 return _json(start, status, {"__type": code, "message": text})

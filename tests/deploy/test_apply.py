@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from tests.deploy.aws import ACCOUNT, REGION, Aws, aws
+from tests.deploy.senders import needs_sdk, without_sdk
 from workbench.deploy.actions import configuration_name
 from workbench.deploy.apply import apply
 from workbench.deploy.deployment import Deployment, HostedModel, Share
@@ -48,8 +49,10 @@ def clients() -> Clients:
     return Clients(REGION)
 
 
-@pytest.fixture
-def cloud(monkeypatch: pytest.MonkeyPatch) -> Iterator[Aws]:
+@pytest.fixture(params=["boto3", pytest.param("sdk", marks=needs_sdk)])
+def cloud(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Aws]:
+    if request.param == "boto3":
+        without_sdk(monkeypatch)
     with aws() as made:
         monkeypatch.setenv("AWS_ENDPOINT_URL", made.url)
         monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")

@@ -208,10 +208,12 @@ class Flaky:
     def __call__(self, service: str) -> Any:
         client = self.clients(service)
         return SimpleNamespace(
-            create_processing_job=client.create_processing_job,
             stop_processing_job=client.stop_processing_job,
             describe_processing_job=self.describe,
         ) if service == "sagemaker" else client  # fmt: skip
+
+    def send(self, *call: Any) -> Any:
+        return self.clients.send(*call)
 
     def describe(self, **asked: str) -> Any:
         self.lost -= 1

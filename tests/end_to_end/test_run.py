@@ -34,6 +34,7 @@ def test_a_run_makes_measures_and_gates_every_variant(cli, project, tmp_path):
     assert [record.step for record in run.variants[1].lineage] == ["export", "quantize"]
     assert run.variants[1].lineage[0].key == run.variants[0].lineage[0].key
     assert "int8" in (folder / "report.md").read_text()
+    assert "int8" in (folder / "report.html").read_text()
     assert load_recipe(folder / "recipe.yaml").recipe == load_recipe(project / "recipe.yaml").recipe
     assert str(Path("runs") / "small") in result.out
 

@@ -14,6 +14,8 @@ import typer
 
 from workbench.cli import (
     catalog,
+    checking,
+    comparing,
     costing,
     deploying,
     packaging,
@@ -21,8 +23,11 @@ from workbench.cli import (
     pricing,
     profiling,
     recipes,
+    reporting,
     running,
     serving,
+    tracking,
+    ui,
     verifying,
 )
 from workbench.errors import ExitCode, WorkbenchError
@@ -59,7 +64,12 @@ def _options(
 
 
 running.add(app)
+checking.add(app)
 profiling.add(app)
+comparing.add(app)
+reporting.add(app)
+ui.add(app)
+tracking.add(app)
 serving.add(app)
 verifying.add(app)
 costing.add(app)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from workbench.cli.output import TerminalProgress, console, duration, warn
+from workbench.cli.tracking import chosen_tracker, hand_over
 from workbench.errors import ExitCode, InputError
 
 if TYPE_CHECKING:
@@ -75,6 +76,16 @@ def run(
     keep: Annotated[
         bool, typer.Option("--keep", help="--on: leave what went in and out in the bucket.")
     ] = False,
+    track: Annotated[
+        str | None,
+        typer.Option("--track", metavar="NAME[:EXPERIMENT]", help="Hand the run over: mlflow."),
+    ] = None,
+    tracking_uri: Annotated[
+        str | None, typer.Option("--tracking-uri", help="--track: the server's address.")
+    ] = None,
+    track_models: Annotated[
+        bool, typer.Option("--track-models", help="--track: the variants' artifacts too.")
+    ] = False,
     strict: Annotated[
         bool, typer.Option("--strict", help="An undecided gate fails the run too.")
     ] = False,
@@ -89,6 +100,7 @@ def run(
     given = {"--image": image, "--bucket": bucket, "--role": role, "--keep": keep}
     if on is None and (idle := [name for name, value in given.items() if value]):
         raise InputError(f"{', '.join(idle)} is for --on.", hint="Give --on sagemaker:TYPE too.")
+    tracker = chosen_tracker(track, tracking_uri, track_models)
     settings = tuple(overrides or ()) + ((f"model={_quote(model)}",) if model else ())
     source = load_recipe(find_recipe(recipe), overrides=settings, only=tuple(only or ()))
     with TerminalProgress() as progress, aws_errors():
@@ -100,6 +112,8 @@ def run(
             ),
         )  # fmt: skip
     _print(result, folder, as_json)
+    if tracker is not None:
+        hand_over(tracker, result, folder)
     return int(ExitCode.OK if result.passed(strict=strict) else ExitCode.GATE_FAILED)
 
 

@@ -7,27 +7,23 @@ from dataclasses import replace
 from decimal import Decimal
 from itertools import chain
 from operator import itemgetter
-from typing import TypeVar
 
-from workbench.cost.accelerators import unfit, without_gpu
+from workbench.cost.accelerators import unfit
 from workbench.cost.break_evens import VOLUMES
 from workbench.cost.break_evens import break_evens as find_break_evens
 from workbench.cost.case import Case
-from workbench.cost.catalog import Catalog, PriceMissingError
+from workbench.cost.catalog import Catalog
+from workbench.cost.estimates import by_floor, estimate, floor, rank, reasons_against, refusal
 from workbench.cost.frontier import frontier as find_frontier
-from workbench.cost.modifiers import UNMODIFIED, Modifiers, said
-from workbench.cost.money import Bill
-from workbench.cost.options import NotPossibleError, Option, Place, options
+from workbench.cost.modifiers import UNMODIFIED, Modifiers
+from workbench.cost.options import Option, Place, options
 from workbench.cost.plan import Estimate, Plan, Refusal, VariantPlan
-from workbench.cost.private_link import private_link_lines
 from workbench.cost.profile import ServiceProfile
-from workbench.cost.ranges import Range, exactly
 from workbench.cost.savings_plan import SavingsPlan
 from workbench.cost.traffic import Traffic
-from workbench.cost.transfer import UNTOLD, Transfer, transfer
 from workbench.errors import InputError
 
-Value = TypeVar("Value")
+__all__ = ["cheapest", "estimate", "plan"]
 
 
 def plan(
@@ -76,7 +72,7 @@ def plan(
         notes=notes,
         variants=variants,
         break_evens=tuple(changes) if break_evens else (),
-        frontier=find_frontier(sorted(chain(*everything), key=_rank)),
+        frontier=find_frontier(sorted(chain(*everything), key=rank)),
     )
 
 
@@ -120,29 +116,6 @@ def _has_types(case: Case, kind: Option) -> bool:
     return first is None or first.instance_type is not None
 
 
-def _nowhere(case: Case) -> str:
-    which = f"of {' or '.join(case.modifiers.families)} " if case.modifiers.families else ""
-    which += f"with {case.profile.gpu} " if case.profile.gpu else ""
-    return f"No place {which}in {case.region} offers it."
-
-
-def _reasons(case: Case, option: Option, place: Place) -> list[str]:
-    """What the profile does not speak for, else what the option says against the place."""
-    profile = case.profile
-    if place.instance_type is None:
-        found = option.reasons(case, place)
-        return found or ([] if option.gpu else without_gpu(profile))
-    if reasons := unfit(profile, case.catalog.instance(place.instance_type)):
-        return reasons
-    if profile.gpu and case.portfolio > 1:
-        return ["How many models the memory of a GPU holds was not measured."]
-    return option.reasons(case, place)
-
-
-def _private(case: Case, option: Option) -> bool:
-    return bool(case.modifiers.private_link) and option.sagemaker
-
-
 def _everywhere(case: Case, kinds: Sequence[Option]) -> list[Estimate]:
     found = (estimate(case, kind, place) for kind in kinds for place in kind.places(case))
     return [one for one in found if isinstance(one, Estimate)]
@@ -156,9 +129,9 @@ def _variant(
     return VariantPlan(
         variant=case.profile.name,
         baseline=case.profile.baseline,
-        estimates=tuple(sorted(possible, key=_rank)),
+        estimates=tuple(sorted(possible, key=rank)),
         refusals=tuple(result for result in results if isinstance(result, Refusal)),
-        frontier=find_frontier(sorted(everywhere, key=_rank)),
+        frontier=find_frontier(sorted(everywhere, key=rank)),
     )
 
 
@@ -175,93 +148,18 @@ def cheapest(
     """
     best: Estimate | None = None
     refused: dict[Place, list[str]] = {}
-    for place in _by_floor(case, option) if places is None else places:
+    for place in by_floor(case, option) if places is None else places:
         most = bound if best is None else best.usd.mid
-        if most is not None and _floor(case, option, place) > most:
+        if most is not None and floor(case, option, place) > most:
             break
         found = estimate(case, option, place)
         if not isinstance(found, Estimate):
             refused[place] = found
-        elif best is None or _rank(found) < _rank(best):
+        elif best is None or rank(found) < rank(best):
             best = found
     if best is not None:
         return best
-    reasons = dict.fromkeys(why for p in option.places(case) for why in refused.get(p, ()))
-    why = tuple(reasons)[-3:] or (_nowhere(case),)
-    title = option.title()
-    return Refusal(variant=case.profile.name, option=option.name, title=title, reasons=why)
-
-
-def _by_floor(case: Case, option: Option) -> list[Place]:
-    return sorted(option.places(case), key=lambda place: _floor(case, option, place))
-
-
-def _floor(case: Case, option: Option, place: Place) -> Decimal:
-    """The least that a month can cost; infinite where it has no price."""
-    try:
-        least, paid = option.floor(case, place), case.savings_plan
-    except PriceMissingError:
-        return Decimal("Infinity")
-    return paid.least(least, case.hours, covers=option.savings_plan) if paid else least
-
-
-def _rank(found: Estimate) -> tuple[Decimal, float, int, str]:
-    """By cost; at equal cost by latency, then the real-time endpoint, as the simplest, first."""
-    simplest = 0 if found.option == "real-time" else 1
-    return found.usd.mid, found.p99_ms.mid, simplest, f"{found.option} {found.place}"
-
-
-def estimate(case: Case, option: Option, place: Place) -> Estimate | list[str]:
-    """What the option costs on a place, or the reasons against it.
-
-    The range of the speed becomes a range of money. Where even the slowest end must keep the
-    objective and does not, the option is refused: a prediction may not promise what it cannot keep.
-    """
-    if reasons := _reasons(case, option, place):
-        return reasons
-    moved = _transfer(case, place)
-    try:
-        capacities = [option.capacity(case, place, speed) for speed in _ends(moved.speed)]
-        bills = [option.bill(c.units, place, case.catalog, case.region) for c in capacities]
-        private = tuple(private_link_lines(case)) if _private(case, option) else ()
-    except (NotPossibleError, PriceMissingError) as error:
-        return [str(error)]
-    if (paid := case.savings_plan) is not None:
-        bills = [paid.bill(bill, case.hours, covers=option.savings_plan) for bill in bills]
-    if private:
-        bills = [Bill(lines=(*bill.lines, *private)) for bill in bills]
-    totals = [bill.usd for bill in bills]
-    middle = len(totals) // 2
-    shown = capacities[middle]
-    assumptions = (*shown.assumptions, *said(case, option, shown))
-    return Estimate(
-        variant=case.profile.name,
-        option=option.name,
-        title=option.title(),
-        place=place,
-        usd=_range(totals, totals[middle]),
-        bill=bills[middle],
-        capacity=shown.model_copy(update={"assumptions": assumptions}),
-        p99_ms=_range([c.p99_ms for c in capacities], capacities[middle].p99_ms),
-        measured=moved.basis == "measured",
-        basis=f"{moved.why} ({moved.basis})",
-    )
-
-
-def _transfer(case: Case, place: Place) -> Transfer:
-    if case.profile.gpu:
-        return Transfer(speed=exactly(1.0), why="measured on this GPU", basis="measured")
-    if place.instance_type is None:
-        return Transfer(speed=UNTOLD, why="the CPU is not told by the provider", basis="assumed")
-    return transfer(case.profile, case.catalog.instance(place.instance_type))
-
-
-def _ends(speed: Range[float]) -> tuple[float, ...]:
-    return (speed.mid,) if speed.low == speed.high else (speed.low, speed.mid, speed.high)
-
-
-def _range(values: Sequence[Value], middle: Value) -> Range[Value]:
-    return Range(low=min(values), mid=middle, high=max(values))  # type: ignore[type-var]
+    return refusal(case, option, refused)
 
 
 class _Winners:
@@ -271,14 +169,17 @@ class _Winners:
         self._case = case
         most = self._at(VOLUMES[-1])
         self._searched = [
-            (kind, [place for place in _by_floor(most, kind) if not _reasons(most, kind, place)])
+            (
+                kind,
+                [place for place in by_floor(most, kind) if not reasons_against(most, kind, place)],
+            )
             for kind in kinds
         ]
 
     def __call__(self, requests: float, among: Collection[str] | None) -> str:
         case = self._at(requests)
         searched = [
-            (_floor(case, kind, places[0]), kind, places)
+            (floor(case, kind, places[0]), kind, places)
             for kind, places in self._searched
             if places and (among is None or kind.name in among)
         ]
@@ -289,7 +190,7 @@ class _Winners:
                 break
             result = cheapest(case, kind, best.usd.mid if best else None, places)
             if isinstance(result, Estimate):
-                best = min(best, result, key=_rank) if best else result
+                best = min(best, result, key=rank) if best else result
         return best.option if best else "nothing"
 
     def _at(self, requests: float) -> Case:

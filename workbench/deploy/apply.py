@@ -135,7 +135,7 @@ def _send_all(
 ) -> None:
     answers: dict[str, Any] = {}
     for action in planned:
-        label, began = _label(action), time.perf_counter()
+        label, began, detail = _label(action), time.perf_counter(), ""
         progress.start(label)
         if action.operation == "update_endpoint":
             kept = before["EndpointConfigName"] == action.parameters["EndpointConfigName"]
@@ -149,9 +149,10 @@ def _send_all(
             # Noted first: a call that is cut off may have been carried out.
             undos[:0] = back
             answers |= _arn(action, _send(action, clients, answers))
+            detail = clients.why_boto3
             outcome.updated |= action.operation == "update_endpoint"
         (outcome.kept if kept else outcome.made).append(action)
-        progress.finish(label, time.perf_counter() - began, reused=kept)
+        progress.finish(label, time.perf_counter() - began, reused=kept, detail=detail)
 
 
 def _arn(action: Action, told: dict[str, Any]) -> dict[str, Any]:

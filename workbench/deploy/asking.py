@@ -119,10 +119,11 @@ class EndpointAsker:
         more = {"TargetModel": self.target, "TargetVariant": self.variant,
                 "InferenceComponentName": self.component}  # fmt: skip
         try:
-            answer = self.clients("sagemaker-runtime").invoke_endpoint(
-                EndpointName=self.name, Body=question.body, ContentType=question.content_type,
-                Accept=question.accept, **{k: v for k, v in more.items() if v is not None},
-            )  # fmt: skip
+            answer = self.clients.send("sagemaker-runtime", "invoke_endpoint", {
+                "EndpointName": self.name, "Body": question.body,
+                "ContentType": question.content_type, "Accept": question.accept,
+                **{k: v for k, v in more.items() if v is not None},
+            })  # fmt: skip
         except Exception as error:  # botocore makes its exception classes at run time
             told = getattr(error, "response", {})
             if "OriginalStatusCode" in told:

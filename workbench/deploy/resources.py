@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from workbench.deploy.action import Action
+from workbench.deploy.sdk import Sender
 from workbench.errors import InputError, MissingError
 
 Parameters = dict[str, Any]
@@ -115,12 +116,26 @@ class Clients:
             ) from None
         self._session = boto3.session.Session(region_name=region)
         self._made: dict[str, Any] = {}
+        self._sender = Sender(self._session, region)
 
     def __call__(self, service: str) -> Any:
         """The client of a service."""
         if service not in self._made:
             self._made[service] = self._session.client(service)
         return self._made[service]
+
+    def send(self, service: str, operation: str, parameters: Parameters) -> Parameters:
+        """What AWS answers to a call that makes, changes or asks something.
+
+        Raises:
+            Exception: what botocore raises.
+        """
+        return self._sender.send(self(service), service, operation, parameters)
+
+    @property
+    def why_boto3(self) -> str:
+        """Why the last such call did not go through the SageMaker SDK that is installed."""
+        return self._sender.why_boto3
 
     def account(self) -> str:
         """The account's twelve digits."""

@@ -24,11 +24,10 @@ def send(action: Action, clients: Clients) -> dict[str, Any]:
         InputError: AWS refuses the call.
         StepError: AWS cannot be reached, or a file cannot be read.
     """
-    call = getattr(clients(action.service), action.operation)
     until = time.monotonic() + RETRY_S
     while True:
         try:
-            return call(**action.parameters) or {}
+            return clients.send(action.service, action.operation, action.parameters)
         except Exception as error:  # botocore makes its exception classes at run time
             if any(text in str(error) for text in YOUNG) and time.monotonic() < until:
                 time.sleep(2.0)

@@ -37,7 +37,7 @@ def run_grids(run: Run) -> tuple[Grid, ...]:
     measured = {v.name: v.measurement.latency for v in run.variants if v.measurement}
     baseline = next(v.name for v in run.variants if v.baseline)
     latency = latency_grid(measured, baseline=baseline)
-    grids = [_summary(run), latency, _steps(run), _worst(run), _gates(run)]
+    grids = [_summary(run), latency, _steps(run), worst_grid(run), gates_grid(run)]
     return tuple(grid for grid in grids if grid.rows)
 
 
@@ -143,14 +143,14 @@ def _summary_row(variant: VariantResult, own: Measurement, base: Measurement) ->
         size if variant.baseline else f"{size} ({ratio:.0%})",
         interval_text(own.quality.score if own.quality else None, 4),
         interval_text(own.quality.difference if own.quality else None, 4, sign=True),
-        _closeness(own.quality),
+        closeness_text(own.quality),
         "1" if variant.baseline else mean_speedup_text(own.latency),
         NONE if memory is None else bytes_text(memory),
         NONE if load is None else f"{ms_text(load.value)} ms",
     )
 
 
-def _closeness(quality: Quality | None) -> str:
+def closeness_text(quality: Quality | None) -> str:
     """The label-free figures that say most."""
     if quality is None or not quality.agreement:
         return NONE
@@ -237,6 +237,7 @@ def latency_grid(
 
 
 def _steps(run: Run) -> Grid:
+    """What each step did, each once, with the variants that share it."""
     rows = []
     seen: set[str] = set()
     for variant in run.variants:
@@ -263,12 +264,13 @@ def _steps(run: Run) -> Grid:
     )
 
 
-def _worst(run: Run) -> Grid:
+def worst_grid(run: Run, most: int = 3) -> Grid:
+    """The samples that suffered most, at most ``most`` of each variant."""
     rows = tuple(
         (variant.name, worst.sample, f"{worst.value:.4f}", worst.detail)
         for variant in run.variants
         if variant.measurement and variant.measurement.quality and not variant.baseline
-        for worst in variant.measurement.quality.worst[:3]
+        for worst in variant.measurement.quality.worst[:most]
     )
     return Grid(
         title="Samples that suffered most",
@@ -277,7 +279,7 @@ def _worst(run: Run) -> Grid:
     )
 
 
-_MARKS = {
+MARKS = {
     Outcome.PASS: "✓ pass",
     Outcome.FAIL: "✗ FAIL",
     Outcome.UNDECIDED: "? undecided",
@@ -285,8 +287,9 @@ _MARKS = {
 }
 
 
-def _gates(run: Run) -> Grid:
-    rows = tuple((_MARKS[v.outcome], v.variant, v.gate, v.reason) for v in run.verdicts)
+def gates_grid(run: Run) -> Grid:
+    """Every gate's verdict and its reason."""
+    rows = tuple((MARKS[v.outcome], v.variant, v.gate, v.reason) for v in run.verdicts)
     undecided = any(v.outcome is Outcome.UNDECIDED for v in run.verdicts)
     notes = ("Undecided: the interval spans the bound; more samples or rounds would tell.",)
     return Grid(

@@ -16,14 +16,14 @@ STYLES = {"✓": "green", "✗": "bold red", "?": "yellow", "·": "dim"}
 def print_grid(console: Console, grid: Grid) -> None:
     """Print one grid."""
     table = Table(
-        title=grid.title,
+        title=Text(grid.title),
         title_justify="left",
         title_style="bold",
         box=box.SIMPLE_HEAD,
         pad_edge=False,
     )
     for column in grid.columns:
-        table.add_column(column, overflow="fold")
+        table.add_column(Text(column), overflow="fold")
     for row in grid.rows:
         table.add_row(*(Text(cell, style=STYLES.get(cell[:1], "")) for cell in row))
     console.print(table)

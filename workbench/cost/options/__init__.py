@@ -67,6 +67,12 @@ class Option(Plugin):
     """Whether it is a job over many rows, to which no single requests come."""
     gpu: ClassVar[bool] = False
     """Whether it has the GPU that a profile names, without instance types of its own."""
+    regional: ClassVar[bool] = False
+    """Whether its reasons, its capacity or its assumptions differ between regions; the others'
+    hold for a place in every region, only the prices are others."""
+
+    unmoved: ClassVar[bool] = True
+    """Whether the capacity stays as it is under an objective that it keeps with room to spare."""
 
     @abstractmethod
     def places(self, case: Case) -> Iterable[Place]:
@@ -109,6 +115,14 @@ class Option(Plugin):
 
 class NotPossibleError(Exception):
     """An option cannot serve the case at any size; the message says why."""
+
+
+class NowhereError(NotPossibleError):
+    """So in every region, with the same message, even if the option is ``regional``."""
+
+
+class TooSlowError(NowhereError):
+    """So at every volume of the traffic too: the service itself is too slow."""
 
 
 def options() -> dict[str, type[Option]]:

@@ -54,7 +54,7 @@ def cold(case: Case, service_s: float) -> Cold:
     """Cold starts of the case's traffic where a request keeps one copy busy for ``service_s``."""
     import numpy as np
 
-    rates = case.per_minute.reshape(-1, 60).sum(axis=1) / 3600
+    rates = case.hourly_rps
     decades = math.ceil(max(0.0, math.log10(max(float(rates.max()) * KEPT_S, 1.0)))) + 1
     grid, starts = _starts(service_s, decades)
     met = float(np.interp(rates, grid, starts).sum())

@@ -13,7 +13,7 @@ from statistics import NormalDist
 
 from workbench.cost.batching import Answers, answers
 from workbench.cost.case import Case
-from workbench.cost.options import NotPossibleError, Place
+from workbench.cost.options import Place, TooSlowError
 from workbench.cost.profile import Point, ServiceProfile
 from workbench.cost.queueing import Queue, servers_for
 from workbench.cost.transfer import physical_cores
@@ -106,16 +106,24 @@ class Service:
         Raises:
             ValueError: a negative rate.
         """
-        alone = self._lanes_alone(rate_per_s, objective_s)
-        found = [alone] if alone is not None else []
-        found += [n for b in self.batches if (n := self._lanes_of(b, rate_per_s, objective_s))]
-        return min(found, default=None)
+        return _fewest(self, rate_per_s, objective_s)
 
     def served(self, rate_per_s: float, lanes: int, objective_s: float) -> Served:
         """How so many lanes answer: with the smallest batches that keep the objective.
 
         Where none does, with those whose 99th percentile is the least.
         """
+        return _served(self, rate_per_s, lanes, objective_s)
+
+    def fewest_lanes(self, rate_per_s: float, objective_s: float) -> int | None:
+        """As ``lanes``, computed anew."""
+        alone = self._lanes_alone(rate_per_s, objective_s)
+        found = [alone] if alone is not None else []
+        found += [n for b in self.batches if (n := self._lanes_of(b, rate_per_s, objective_s))]
+        return min(found, default=None)
+
+    def served_by(self, rate_per_s: float, lanes: int, objective_s: float) -> Served:
+        """As ``served``, computed anew."""
         best = self._alone(rate_per_s, lanes)
         busy = (1 - self.hits) * rate_per_s * self.mean_s / lanes
         if busy <= UTILISATION * (1 + _CLOSE) and best.p99_s <= objective_s * (1 + _CLOSE):
@@ -185,6 +193,17 @@ class Service:
         return answers(batches.times, UTILISATION, asked)
 
 
+# Options and regions ask the same of the same service again and again.
+@lru_cache(maxsize=50_000)
+def _fewest(one: Service, rate_per_s: float, objective_s: float) -> int | None:
+    return one.fewest_lanes(rate_per_s, objective_s)
+
+
+@lru_cache(maxsize=50_000)
+def _served(one: Service, rate_per_s: float, lanes: int, objective_s: float) -> Served:
+    return one.served_by(rate_per_s, lanes, objective_s)
+
+
 def _lanes_for(work: float) -> int:
     """Lanes for so many seconds of work a second."""
     return math.ceil(work / UTILISATION * (1 - _SLACK))
@@ -199,31 +218,35 @@ def _quantile(q: float, p50: float, p99: float) -> float:
 
 def service(case: Case, speed: float) -> Service:
     """One request alone, where a core (or the GPU) is ``speed`` times the measured one."""
-    point = case.profile.alone(case.sequence)
-    mean = point.mean_ms / point.batch / 1000 / speed
-    p50, p99 = (ms / point.batch / 1000 / speed for ms in _quantiles_ms(point))
-    sigma = max(0.0, math.log(p99 / p50)) / 2.326 if p99 > 0 and p50 > 0 else 0.0
     modifiers = case.modifiers
     # Requests of several models on shared instances do not run together.
     batching = modifiers.batching and case.portfolio == 1
+    batches = _batches(case.profile, case.sequence) if batching else ()
+    return _service(case.alone, speed, modifiers.cache_hits, batches)
+
+
+@lru_cache(maxsize=4096)
+def _service(point: Point, speed: float, hits: float, batches: tuple[Batches, ...]) -> Service:
+    mean = point.mean_ms / point.batch / 1000 / speed
+    p50, p99 = (ms / point.batch / 1000 / speed for ms in _quantiles_ms(point))
+    sigma = max(0.0, math.log(p99 / p50)) / 2.326 if p99 > 0 and p50 > 0 else 0.0
     return Service(
-        mean, p50, max(p99, p50), math.expm1(sigma**2), modifiers.cache_hits,
-        min(HIT_S / speed, mean) if modifiers.cache_hits else 0.0,
-        _batches(case.profile, case.sequence) if batching else (),
+        mean, p50, max(p99, p50), math.expm1(sigma**2), hits,
+        min(HIT_S / speed, mean) if hits else 0.0, batches,
     )  # fmt: skip
 
 
 def service_on(case: Case, place: Place, speed: float) -> Service:
     """One request alone on an instance type; slower where it has fewer cores than were used."""
     assert place.instance_type is not None
-    threads = 1 if case.profile.gpu else case.profile.alone(case.sequence).threads
+    threads = 1 if case.profile.gpu else case.alone.threads
     cores = physical_cores(case.catalog.instance(place.instance_type))
     return service(case, speed * min(1.0, cores / threads))
 
 
 def service_of_function(case: Case, speed: float) -> Service:
     """One request alone in a function or small container that has one core at most."""
-    return service(case, speed / case.profile.alone(case.sequence).threads)
+    return service(case, speed / case.alone.threads)
 
 
 def lanes(case: Case, place: Place) -> int:
@@ -232,18 +255,18 @@ def lanes(case: Case, place: Place) -> int:
     kind = case.catalog.instance(place.instance_type)
     if case.profile.gpu:
         return max(1, kind.accelerators)
-    return max(1, physical_cores(kind) // case.profile.alone(case.sequence).threads)
+    return max(1, physical_cores(kind) // case.alone.threads)
 
 
 def alone_keeps(one: Service, objective_s: float) -> None:
     """Whether the objective is kept by a request that does not wait.
 
     Raises:
-        NotPossibleError: it is not, so that no number of lanes will do.
+        TooSlowError: it is not, so that no number of lanes will do.
     """
     alone_s = one.quantile_s(_P99)
     if alone_s > objective_s:
-        raise NotPossibleError(
+        raise TooSlowError(
             f"One inference takes {alone_s * 1000:.0f} ms (p99), the objective is "
             f"{objective_s * 1000:.0f} ms."
         )

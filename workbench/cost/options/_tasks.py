@@ -41,12 +41,12 @@ def memory_reasons(case: Case, place: Place, models: int = 1) -> list[str]:
 
 def lanes(case: Case, place: Place) -> int:
     """Inferences at a time: one for so many cores as it took, a core being two vCPUs."""
-    return max(1, int(_cores(place)) // case.profile.alone(case.sequence).threads)
+    return max(1, int(_cores(place)) // case.alone.threads)
 
 
 def core_share(case: Case, place: Place) -> float:
     """The part that a place has of the cores of one inference, where it has fewer."""
-    return min(1.0, _cores(place) / case.profile.alone(case.sequence).threads)
+    return min(1.0, _cores(place) / case.alone.threads)
 
 
 def _cores(place: Place) -> float:

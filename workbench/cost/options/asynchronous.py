@@ -53,15 +53,15 @@ class Asynchronous(Option):
 
     def floor(self, case: Case, place: Place) -> Decimal:
         """The fewest instances, while they are not at zero."""
-        zero = to_zero(one_model(case).traffic, case.hours, WAKE_S, TAIL_S)
+        zero = to_zero(one_model(case).arriving, case.hours, WAKE_S, TAIL_S)
         month = least_usd(case, place, "async") * case.portfolio
         return month * decimal(zero.on_hours) / case.hours
 
     def capacity(self, case: Case, place: Place, speed: float) -> Capacity:
         """Instances while there is something to do, wake-ups, idle tails."""
         model = one_model(case)
-        zero = to_zero(model.traffic, case.hours, WAKE_S, TAIL_S)
-        track = followed(model.traffic, case.hours)
+        zero = to_zero(model.arriving, case.hours, WAKE_S, TAIL_S)
+        track = followed(model.arriving, case.hours)
         waits = _waits_s(model, place, speed, zero)
         found = instances_over(model, place, speed, track.late)
         p50_s, p99_s = waits[0] + found.p50_ms / 1000, waits[1] + found.p99_ms / 1000
@@ -104,7 +104,7 @@ def _waits_s(case: Case, place: Place, speed: float, zero: Zero) -> tuple[float,
     lanes_on = lanes(case, place) * least_instances(case)
     mean_s = service_on(case, place, speed).busy_s
     drain_s = zero.woken_rps * WAKE_S * mean_s / lanes_on
-    grown = backlog_waits_s(case.traffic, case.hours, lanes_on / mean_s)
+    grown = backlog_waits_s(case.arriving, case.hours, lanes_on / mean_s)
     return (
         max(zero.wait_s(0.5, WAKE_S + drain_s), grown[0]),
         max(zero.wait_s(0.99, START_ASYNC.range.high + drain_s), grown[1]),

@@ -69,7 +69,7 @@ class BatchTransform(Option):
         """The start of one instance each night, without the work."""
         assert place.instance_type is not None
         price = case.catalog.hourly(place.instance_type, case.region, "batch-transform")
-        per_day = _per_day(case.traffic, case.hours)
+        per_day = _per_day(case.arriving, case.hours)
         nights = sum(_likely(requests) for requests in per_day)
         return price.usd * decimal(nights * START_S * SUMMED / 3600) * case.portfolio
 
@@ -78,7 +78,7 @@ class BatchTransform(Option):
         assert place.instance_type is not None
         kind = case.catalog.instance(place.instance_type)
         each = lanes(case, place) if case.profile.gpu else physical_cores(kind)
-        per_day = _per_day(case.traffic, case.hours)
+        per_day = _per_day(case.arriving, case.hours)
         seconds = _seconds(case, speed) / each
         most = int(limit("batch_transform", "instance_count_quota").value)
         room = NIGHT_H * 3600 - START_S

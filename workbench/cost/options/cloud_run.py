@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
+from functools import lru_cache
 from typing import ClassVar
 
-from workbench.cost.case import Case
+from workbench.cost.case import Case, per_minute_of
 from workbench.cost.catalog import Catalog
 from workbench.cost.money import Bill, Line, Quantity, Unit, decimal, gb_seconds, requests
 from workbench.cost.options import Capacity, Option, Place
@@ -25,6 +26,7 @@ from workbench.cost.options._regions import google
 from workbench.cost.options._service import UTILISATION, Service, service
 from workbench.cost.options._tasks import core_share, lanes, memory_reasons, sizes, tasks
 from workbench.cost.options._tiers import beyond
+from workbench.cost.traffic import Traffic
 from workbench.cost.transfer import UNTOLD
 
 SIZES_MB = {
@@ -65,6 +67,7 @@ class CloudRun(Option):
 
     name: ClassVar[str] = "cloud-run"
     provider: ClassVar[str] = "gcp"
+    regional: ClassVar[bool] = True
 
     free_tier: bool = False
 
@@ -172,10 +175,17 @@ def _billed_seconds(case: Case, one: Service, each: int) -> Decimal:
     Requests that one container answers at once are billed once; the least that may be hoped for
     depends on how they meet, so the bound is taken.
     """
+    return decimal(_minutes_of(case.arriving, case.hours, one.busy_s, _rounded_s(one), each))
+
+
+@lru_cache(maxsize=1024)
+def _minutes_of(traffic: Traffic, hours: int, busy_s: float, rounded_s: float, each: int) -> float:
+    """Container-seconds of a month, from the seconds of a request as they are and as billed."""
     import numpy as np
 
-    there = np.ceil(case.per_minute / 60 * one.busy_s / (each * UTILISATION))
-    return decimal(float(np.minimum(case.per_minute * _rounded_s(one), there * 60).sum()))
+    arrivals = per_minute_of(traffic, hours)
+    there = np.ceil(arrivals / 60 * busy_s / (each * UTILISATION))
+    return float(np.minimum(arrivals * rounded_s, there * 60).sum())
 
 
 def _payload_reasons(case: Case) -> list[str]:

@@ -24,6 +24,7 @@ class ContainerInstances(Option):
 
     name: ClassVar[str] = "container-instances"
     provider: ClassVar[str] = "azure"
+    regional: ClassVar[bool] = True
 
     def places(self, case: Case) -> Iterable[Place]:
         """Sizes of a container."""

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, ClassVar
 
-from workbench.cost.case import Case
+from workbench.cost.case import Case, per_minute_of
 from workbench.cost.catalog import Catalog
 from workbench.cost.catalog.limits import limit
 from workbench.cost.money import Bill, Line, Quantity, hours
-from workbench.cost.options import Capacity, NotPossibleError, Option, Place
+from workbench.cost.options import Capacity, NotPossibleError, NowhereError, Option, Place
 from workbench.cost.options._functions import busy_copies, check, cold, start_seconds
 from workbench.cost.options._hosting import check_credits, hosting_bill, real_time_reasons
 from workbench.cost.options._instances import (
@@ -27,6 +27,7 @@ from workbench.cost.options._levels import sustained_rps
 from workbench.cost.options._limits import check_concurrency
 from workbench.cost.options._service import Service, service_of_function
 from workbench.cost.options.serverless import ASSUMPTIONS, SERVICE, duration, serverless_reasons
+from workbench.cost.traffic import Traffic
 
 if TYPE_CHECKING:
     import numpy as np
@@ -53,9 +54,7 @@ class Overflow(Case):
 
 def over_base(case: Case, base_rps: float) -> np.ndarray:
     """Expected requests in each minute above a base's rate."""
-    import numpy as np
-
-    return np.maximum(case.per_minute - base_rps * 60, 0.0)
+    return _above(case.per_minute, base_rps)
 
 
 class Hybrid(Option):
@@ -64,6 +63,8 @@ class Hybrid(Option):
     name: ClassVar[str] = "hybrid"
     savings_plan: ClassVar[bool] = True
     sagemaker: ClassVar[bool] = True
+    unmoved: ClassVar[bool] = False
+    regional: ClassVar[bool] = True
 
     def places(self, case: Case) -> Iterable[Place]:
         """All hosted CPU types, each with the smallest memory size that holds the model."""
@@ -91,7 +92,7 @@ class Hybrid(Option):
         top = fleet(case, place, speed, case.peak_rps)
         least = least_instances(case)
         if top.instances <= least:
-            raise NotPossibleError(f"{least} instance(s) serve the peak: nothing flows over.")
+            raise NowhereError(f"{least} instance(s) serve the peak: nothing flows over.")
         beside = min(speed, SLOWER)
         one = service_of_function(case, beside)
         starting = start_seconds(case, beside)
@@ -133,7 +134,7 @@ class Hybrid(Option):
         best: tuple[Decimal, int, float] | None = None
         for base in range(least, top, step):
             served = sustained_rps(case, place, speed, base)
-            flowing = float(over_base(case, served).sum())
+            flowing = _flowing(case.arriving, case.hours, served)
             usd = hour * base * case.hours + second * duration(flowing, one).amount
             if flowing > 0 and (best is None or usd < best[0]):
                 best = (usd, base, served)
@@ -155,6 +156,18 @@ class Hybrid(Option):
         over = _second(catalog, place, region)
         line = over.model_copy(update={"quantity": units[OVERFLOW]})
         return Bill(lines=(base.lines[0], line, *base.lines[1:]))
+
+
+@lru_cache(maxsize=4096)
+def _flowing(traffic: Traffic, hours: int, base_rps: float) -> float:
+    """Requests of a month above a base's rate."""
+    return float(_above(per_minute_of(traffic, hours), base_rps).sum())
+
+
+def _above(per_minute: np.ndarray, base_rps: float) -> np.ndarray:
+    import numpy as np
+
+    return np.maximum(per_minute - base_rps * 60, 0.0)
 
 
 def _second(catalog: Catalog, place: Place, region: str) -> Line:

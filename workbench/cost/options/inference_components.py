@@ -19,7 +19,7 @@ from workbench.cost.catalog.autoscaling import (
 )
 from workbench.cost.catalog.limits import limit
 from workbench.cost.money import Bill, Quantity, decimal
-from workbench.cost.options import Capacity, NotPossibleError, Option, Place
+from workbench.cost.options import Capacity, NotPossibleError, Option, Place, TooSlowError
 from workbench.cost.options._hosting import check_credits, hosting_bill, real_time_reasons
 from workbench.cost.options._instances import (
     SERVER_BYTES,
@@ -69,17 +69,21 @@ class InferenceComponents(Option):
 
     def floor(self, case: Case, place: Place) -> Decimal:
         """The fewest instances, while they are not at zero."""
-        zero = to_zero(case.traffic, case.hours, WAKE_S, TAIL_S, RELEASE_S)
+        zero = to_zero(case.arriving, case.hours, WAKE_S, TAIL_S, RELEASE_S)
         month = least_usd(case, place, "hosting")
         return month * decimal(zero.on_hours) / case.hours
 
     def capacity(self, case: Case, place: Place, speed: float) -> Capacity:
         """Shared instances while anything is asked for, wake-ups, idle tails."""
-        zero = to_zero(case.traffic, case.hours, WAKE_S, TAIL_S, RELEASE_S)
+        zero = to_zero(case.arriving, case.hours, WAKE_S, TAIL_S, RELEASE_S)
         _check(case, zero)
         packed = math.ceil(case.portfolio / _copies(case, place))
-        track = followed(case.traffic, case.hours, LATE_S)
-        found = instances_over(case, place, speed, track.provided, packed)
+        track = followed(case.arriving, case.hours, LATE_S)
+        try:
+            found = instances_over(case, place, speed, track.provided, packed)
+        except TooSlowError as error:
+            # At another volume the pauses of the traffic may be the reason, which come first.
+            raise NotPossibleError(str(error)) from error
         least = max(packed, least_instances(case))
         total = found.hours - least * case.hours + least * zero.on_hours
         check_credits(case, place, speed, total)

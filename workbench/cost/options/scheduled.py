@@ -55,7 +55,7 @@ class Scheduled(Option):
     def capacity(self, case: Case, place: Place, speed: float) -> Capacity:
         """Instances by the hour of the week, and those that start before their hour."""
         model = one_model(case)
-        present, with_start = _timetable(model.traffic, case.hours)
+        present, with_start = _timetable(model.arriving, case.hours)
         planned = instances_over(model, place, speed, present)
         # An hour's last minutes have the next hour's instances where it has more.
         early = instances_over(model, place, speed, with_start)

@@ -41,6 +41,7 @@ class Serverless(Option):
 
     name: ClassVar[str] = "serverless"
     sagemaker: ClassVar[bool] = True
+    regional: ClassVar[bool] = True
 
     def places(self, case: Case) -> Iterable[Place]:
         """The memory sizes from 1 to 6 GB."""

@@ -44,6 +44,7 @@ class ServerlessProvisioned(Option):
 
     name: ClassVar[str] = "serverless-provisioned"
     sagemaker: ClassVar[bool] = True
+    regional: ClassVar[bool] = True
 
     def places(self, case: Case) -> Iterable[Place]:
         """The memory sizes from 1 to 6 GB."""
@@ -114,7 +115,7 @@ def _warm(case: Case, service_s: float, most: int) -> tuple[int, float]:
     """The fewest warm copies, and the share of requests that find them all busy (Erlang's loss)."""
     import numpy as np
 
-    rates, weights = _rates(case.traffic, case.hours)
+    rates, weights = _rates(case.arriving, case.hours)
     blocked = np.ones_like(rates)
     share = 1.0
     for copies in range(1, most + 1):

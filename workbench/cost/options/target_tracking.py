@@ -32,6 +32,7 @@ class TargetTracking(Option):
     name: ClassVar[str] = "target-tracking"
     savings_plan: ClassVar[bool] = True
     sagemaker: ClassVar[bool] = True
+    unmoved: ClassVar[bool] = False
 
     def places(self, case: Case) -> Iterable[Place]:
         """All types that are hosted in the region."""
@@ -48,7 +49,7 @@ class TargetTracking(Option):
     def capacity(self, case: Case, place: Place, speed: float) -> Capacity:
         """Instances that the rate needs, and those beyond that scaling late and slowly keeps."""
         model = one_model(case)
-        track = followed(model.traffic, case.hours)
+        track = followed(model.arriving, case.hours)
         needed = instances_over(model, place, speed, track.needed)
         provided = instances_over(model, place, speed, track.provided)
         total = provided.hours * case.portfolio

@@ -27,6 +27,7 @@ class VertexAi(Option):
 
     name: ClassVar[str] = "vertex-ai"
     provider: ClassVar[str] = "gcp"
+    regional: ClassVar[bool] = True
 
     def places(self, case: Case) -> Iterable[Place]:
         """The n1-standard machines."""

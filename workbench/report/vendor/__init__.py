@@ -1,0 +1,1 @@
+"""Third parties' scripts, as they were released; ``lock.json`` says which and whose."""
