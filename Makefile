@@ -8,7 +8,7 @@ SETUP := pyproject.toml constraints.txt models/requirements.txt
 SERVER := serving_containers/onnx_server
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench clean
+.PHONY: help demo test lint docs bench clean
 
 help: ## Show this list.
 	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "  make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,6 +38,9 @@ lint: $(VENV)/.dev ## ruff, mypy and the layers.
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+
+docs: $(VENV)/.dev ## Build the documentation site into build/site.
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 bench: $(VENV)/.dev ## Compare with other toolkits on MiniLM (long: each gets an environment).
 	@$(BIN)/python benchmarks/peers.py produce

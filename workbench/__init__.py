@@ -78,8 +78,14 @@ def run(
         result = runner.run()
         folder = runner.publish(result, runs)
         write_report(result, folder)
-        # The cost explorer takes longer than a small run: `workbench report` adds it.
-        write_html([result], folder / REPORT_FILE, explorer=False)
+        # The cost explorer takes longer than a small run; who names no traffic may not want it.
+        write_html(
+            [result],
+            folder / REPORT_FILE,
+            explorer=result.traffic is not None,
+            store=runner.store,
+            progress=watchers,
+        )
     return result, folder
 
 

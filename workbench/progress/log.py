@@ -39,7 +39,7 @@ class Began(Record):
 
 
 class Planned(Record):
-    """All pieces that will come, with guesses of their durations in seconds."""
+    """All pieces that will come after those that are done, with guesses of their durations in s."""
 
     event: Literal["plan"] = "plan"
     works: tuple[tuple[str, float], ...]
@@ -269,7 +269,8 @@ def _state(began: Began, events: list[Event], alive: bool) -> RunProgress:
         told = getattr(event, "at", told)
         match event:
             case Planned():
-                pieces = [Piece(label=label, seconds=guess) for label, guess in event.works]
+                pieces = [piece for piece in pieces if piece.state == "done"]
+                pieces += [Piece(label=label, seconds=guess) for label, guess in event.works]
             case Started():
                 current, part, since = _place(pieces, event.label, "waiting"), 0.0, event.at
                 pieces[current] = pieces[current].model_copy(update={"state": "running"})

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 ABSENT = (
     '<section id="cost" aria-labelledby="cost-title"><h2 id="cost-title">Cost</h2>'
     "<p>Every option at every volume of traffic takes a while to compute: "
-    "<code>workbench report RUN</code> writes this page with it.</p></section>"
+    "<code>workbench report RUN</code> writes this page with it, as does a run whose recipe names "
+    "its <code>traffic:</code>.</p></section>"
 )
 
 
