@@ -322,12 +322,13 @@ def _value(name: str, value: float) -> str:
     return f"{value:.4g} ms" if name == "load" else f"{value:.4g}"
 
 
-_SEVERITY = (Outcome.PASS, Outcome.NOT_JUDGED, Outcome.UNDECIDED, Outcome.FAIL)
+WORST_FIRST = (Outcome.FAIL, Outcome.UNDECIDED, Outcome.NOT_JUDGED, Outcome.PASS)
+"""In this order outcomes are listed, and the first that occurs speaks for several."""
 
 
 def severity(judged: Judged) -> tuple[int, float]:
     """Larger is worse: by the outcome, then by the margin."""
-    return _SEVERITY.index(judged.outcome), -judged.margin
+    return -WORST_FIRST.index(judged.outcome), -judged.margin
 
 
 def worst_of(judged: Sequence[Judged]) -> Judged:

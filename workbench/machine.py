@@ -71,6 +71,11 @@ def same_machine(a: Machine, b: Machine) -> tuple[str, ...]:
     return tuple(reasons)
 
 
+def same_outputs(a: Machine, b: Machine) -> bool:
+    """Whether one model gives the same outputs on both: instruction sets and runtime agree."""
+    return a.isa == b.isa and all(a.versions.get(name) == b.versions.get(name) for name in RUNTIMES)
+
+
 def _or_none(value: object) -> str:
     return "none" if value in (None, "") else str(value)
 

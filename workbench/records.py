@@ -12,6 +12,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat
 
+from workbench.errors import CorruptError
+
 Format = Literal["torch", "onnx"]
 Dimension = int | str
 """A fixed size, or the name of a dynamic axis such as ``batch`` or ``sequence``."""
@@ -358,6 +360,22 @@ class Run(Record):
     seconds: float
     reused: int = Field(0, description="Steps and measurements taken from the store.")
     performed: int = 0
+
+    @property
+    def baseline(self) -> VariantResult:
+        """The variant that the others were measured beside and are held against.
+
+        Raises:
+            CorruptError: no variant is marked as it.
+        """
+        for variant in self.variants:
+            if variant.baseline:
+                return variant
+        raise CorruptError(f"The run '{self.name}' names no baseline.")
+
+    def variant(self, name: str) -> VariantResult | None:
+        """A variant's results, or none."""
+        return next((variant for variant in self.variants if variant.name == name), None)
 
     def passed(self, *, strict: bool = False) -> bool:
         """Whether no gate failed; when strict, an undecided one is a failure too."""

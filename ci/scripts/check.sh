@@ -42,6 +42,8 @@ recipe=${WORKBENCH_RECIPE:-}
 run=${WORKBENCH_RUN:-}
 runs=${WORKBENCH_RUNS:-runs}
 reports=${WORKBENCH_REPORTS:-workbench-check}
+strict=()
+if flag WORKBENCH_STRICT "${WORKBENCH_STRICT:-}"; then strict=(--strict); fi
 tolerant=no
 case "${WORKBENCH_FAIL:-true}" in
     true) ;;
@@ -76,9 +78,8 @@ if [ -n "${WORKBENCH_GATES:-}" ]; then arguments+=(--gates "$WORKBENCH_GATES"); 
 if [ -n "${WORKBENCH_BUDGET:-}" ]; then arguments+=(--decide --budget "$WORKBENCH_BUDGET"); fi
 if [ -n "${GITHUB_STEP_SUMMARY:-}" ]; then arguments+=(--step-summary); fi
 if [ "${GITHUB_ACTIONS:-}" = true ]; then arguments+=(--annotations); fi
-if flag WORKBENCH_STRICT "${WORKBENCH_STRICT:-}"; then arguments+=(--strict); fi
 code=0
-workbench check "${arguments[@]}" -- "$run" || code=$?
+workbench check "${arguments[@]}" ${strict[@]+"${strict[@]}"} -- "$run" || code=$?
 if [ "$code" -eq 0 ]; then output passed true; fi
 if [ "$code" -eq 1 ] && [ "$tolerant" = yes ]; then exit 0; fi
 exit "$code"

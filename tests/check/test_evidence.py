@@ -7,7 +7,7 @@ import pytest
 from tests.check.conftest import HERE, cell, interval, make_run, variant
 from workbench.check import check_run
 from workbench.check.findings import Test as Asked
-from workbench.check.findings import combined, judge_ratio
+from workbench.check.findings import judge_ratio
 from workbench.check.gates_file import PlacedGate
 from workbench.errors import CorruptError, GateError, InputError, RecipeError
 from workbench.gates import parse_gate
@@ -136,6 +136,26 @@ def test_the_same_model_under_the_same_runtime_is_as_fast_by_construction(judge)
     verdict = judge("latency.p50 <= previous", make_run(int8()), make_run(int8()))
     assert (verdict.outcome, verdict.how) == (Outcome.PASS, "the same by construction")
     assert verdict.observed.value == 1
+
+
+def test_the_same_model_is_as_good_by_construction_only_where_the_runtime_is_the_same(judge):
+    gate = "quality >= previous - 2%"
+    same = judge(gate, make_run(int8()), make_run(int8()))
+    assert (same.outcome, same.how) == (Outcome.PASS, "the same by construction")
+    older = HERE.model_copy(update={"versions": {"onnxruntime": "1.20.0"}})
+    then = make_run(int8(difference=interval(0.1, 0.001)), machine=older)
+    verdict = judge(gate, make_run(int8()), then)
+    assert (verdict.outcome, verdict.how) == (Outcome.FAIL, "paired through the baseline")
+
+
+def test_closeness_is_compared_on_one_task_only(judge):
+    close = int8()
+    close.measurement.quality.agreement["cosine_min"] = 0.99
+    gate = "cosine_min >= previous - 0.01"
+    assert judge(gate, make_run(close), make_run(close)).outcome is Outcome.PASS
+    verdict = judge(gate, make_run(close), make_run(close, task="agreement"))
+    assert verdict.outcome is Outcome.NOT_JUDGED
+    assert "the task" in verdict.reason
 
 
 def test_the_same_model_under_another_runtime_is_not_judged(judge):
@@ -277,9 +297,7 @@ def test_a_run_of_another_version_or_a_torn_one_is_a_clear_error(write):
             check_run(folder)
 
 
-def test_a_ratio_of_speed_ups_is_as_uncertain_as_both_together():
-    one = combined(interval(2.0, 0.2), interval(2.0, 0.2), inverse=False)
-    assert one.value == 1
-    assert one.low < 1 / 1.1
-    exact = combined(interval(2.0), interval(3.0), inverse=True)
-    assert (exact.low, exact.value, exact.high) == pytest.approx((2 / 3,) * 3)
+def test_a_run_without_a_baseline_is_a_clear_error(write):
+    run = make_run(int8(), gates=["size <= baseline"])
+    with pytest.raises(CorruptError, match="names no baseline"):
+        check_run(write(run.model_copy(update={"variants": (int8(),)})))

@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from workbench.check.findings import combined
 from workbench.check.levels import (
     FALSE_FAILURE,
     LOOKS,
@@ -23,6 +22,7 @@ from workbench.check.levels import (
 )
 from workbench.check.measuring import log_ratio
 from workbench.gates import parse_gate
+from workbench.intervals import ratio as ratio_of
 from workbench.profiler.stats import T_975, ratio_of_medians
 from workbench.records import Interval, Outcome
 
@@ -223,7 +223,7 @@ def test_ratios_that_are_normalised_by_the_baseline_fail_falsely_as_rarely_as_sa
         return Interval(value=ratio.value, low=ratio.low, high=ratio.high, n=100)
 
     for _ in range(checks):
-        ratio = combined(stored_speedup(), stored_speedup(), inverse=False)
+        ratio = ratio_of(stored_speedup(), stored_speedup(), "test")
         wide = widened(ratio, False, level(1), degrees=3, logs=True)
         failed += wide.low > 1
         covered += ratio.low <= 1 <= ratio.high

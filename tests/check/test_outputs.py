@@ -185,6 +185,20 @@ def test_a_place_is_a_valid_uri(file, uri):
     assert place == {"artifactLocation": {"uri": uri}, "region": {"startLine": 1}}
 
 
+def test_a_place_is_told_from_the_root_of_the_checkout(monkeypatch, tmp_path):
+    (tmp_path / "models").mkdir()
+    monkeypatch.chdir(tmp_path / "models")  # working-directory: models
+    monkeypatch.setenv("GITHUB_WORKSPACE", str(tmp_path))
+    made = result(verdict(Outcome.FAIL, file="gates.yaml"), verdict(Outcome.FAIL, file="/x.yaml"))
+    lines = render("annotations", made).splitlines()
+    assert [line.split(",")[0] for line in lines] == [
+        "::error file=models/gates.yaml", "::error file=/x.yaml",
+    ]  # fmt: skip
+    found = json.loads(render("sarif", made))["runs"][0]["results"]
+    uris = [f["locations"][0]["physicalLocation"]["artifactLocation"]["uri"] for f in found]
+    assert uris == ["models/gates.yaml", "file:///x.yaml"]
+
+
 # --- annotations ---------------------------------------------------------------------------------
 
 

@@ -192,7 +192,7 @@ def test_the_files_follow_the_schemas_of_their_platforms(schema, file):
         [sys.executable, "-m", "check_jsonschema", "--builtin-schema", schema, str(file)],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
@@ -207,7 +207,7 @@ def test_the_scripts_pass_shellcheck():
         [found, *map(str, sorted(SCRIPTS.glob("*.sh")))],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         check=False,
     )
     assert done.returncode == 0, done.stdout

@@ -37,7 +37,7 @@ def git(folder: Path, *arguments: str) -> str:
     """Run git as a person with a name, whatever is configured on the machine."""
     command = ["git", "-c", "user.name=A", "-c", "user.email=a@example.com", *arguments]
     return subprocess.run(
-        command, cwd=folder, check=True, capture_output=True, text=True, timeout=60
+        command, cwd=folder, check=True, capture_output=True, text=True, timeout=300
     ).stdout.strip()
 
 
@@ -95,7 +95,7 @@ def test_the_entry_takes_several_files_good_and_bad(repository):
         cwd=repository,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         check=False,
     )
     assert done.returncode == 2

@@ -85,7 +85,7 @@ def test_the_workflows_follow_their_schemas(tmp_path, schema, name):
         [sys.executable, "-m", "check_jsonschema", "--builtin-schema", schema, str(file)],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.compare.built import interval, machine, pair, step
+from tests.compare.built import interval, machine, pair, run, step, variant
 from tests.compare.test_runs import written
 from workbench.compare.history import History, trend
 from workbench.compare.metrics import parse_metric
@@ -175,3 +175,17 @@ def test_a_sparkline_has_its_lowest_and_highest_where_the_values_have(values):
     if max(shown) > min(shown):
         assert drawn[shown.index(max(shown))] == BLOCKS[-1]
         assert drawn[shown.index(min(shown))] == BLOCKS[0]
+
+
+def test_load_times_of_a_machine_that_is_not_recorded_are_not_compared(tmp_path):
+    for place in (machine(), machine(instance_type="ml.c5.xlarge")):
+        for day, load in zip(DAYS, (10.0, 20.0), strict=False):
+            base = variant("fp32", key="base", baseline=True, load_ms=interval(load, 1.0))
+            made = run(base, created=day, machine=place)
+            written(tmp_path / f"{place.instance_type}" / day, made)
+    here, elsewhere = series(trend(tmp_path, metrics=["load"]), "load", "fp32")
+    if here.points[0].run.startswith("ml"):
+        here, elsewhere = elsewhere, here
+    assert here.points[1].told is Told.PERHAPS
+    assert elsewhere.points[1].told is Told.NOTHING
+    assert "not recorded" in elsewhere.points[1].basis

@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.compare.built import interval
-from workbench.compare.intervals import exact, ratio, told, widest_difference
+from workbench.compare.intervals import told
 from workbench.compare.records import Told
+from workbench.intervals import exact, ratio, widest_difference
 from workbench.records import Interval
 
 
@@ -17,6 +18,15 @@ from workbench.records import Interval
 def intervals(draw, least=0.01, most=1000.0):
     low, value, high = sorted(draw(st.lists(st.floats(least, most), min_size=3, max_size=3)))
     return Interval(value=value, low=low, high=high, n=20)
+
+
+def test_a_ratio_is_as_uncertain_as_both_together():
+    one = Interval(value=2.0, low=1.8, high=2.2, n=20)
+    found = ratio(one, one, "test")
+    assert found.value == 1
+    assert found.low < 1 / 1.1
+    sure = ratio(exact(2.0), exact(3.0), "test")
+    assert (sure.low, sure.value, sure.high) == pytest.approx((2 / 3,) * 3)
 
 
 @given(intervals(), intervals())

@@ -130,7 +130,7 @@ def test_of_three_runs_each_is_held_against_the_first_in_a_column_of_its_own():
     ]
     assert [relation.run for relation in made.relations] == ["b", "c"]
     grids = comparison_grids(made)
-    assert grids[2].columns == ("", "a", "b", "c")
+    assert grids[2].columns == ("figure", "a", "b", "c")
     assert grids[1].columns[0] == "run"
 
 

@@ -50,13 +50,13 @@ def test_a_call_waits_for_a_busy_model_to_become_idle_and_evicts_it(
     stub.gate.clear()
     with ThreadPoolExecutor(2) as pool:
         first = pool.submit(ask, endpoint, 0)
-        assert stub.asked.acquire(timeout=5)
+        assert stub.asked.acquire(timeout=60)
         second = pool.submit(ask, endpoint, 1)
         time.sleep(0.3)
         assert not second.done()
         assert stub.unloads == []
         stub.gate.set()
-        assert (first.result(5), second.result(5)) == (name(0), name(1))
+        assert (first.result(60), second.result(60)) == (name(0), name(1))
     assert stub.unloads == [name(0)]
 
 
@@ -96,14 +96,14 @@ def test_a_model_that_is_always_in_use_leaves_all_the_same(archives: Path, tmp_p
 
     with ThreadPoolExecutor(4) as pool:
         busy = [pool.submit(keep_asking, n) for n in range(3)]
-        assert stub.asked.acquire(timeout=5)
+        assert stub.asked.acquire(timeout=60)
         time.sleep(0.12)
         try:
-            assert pool.submit(ask, endpoint, 1).result(5) == name(1)
+            assert pool.submit(ask, endpoint, 1).result(60) == name(1)
         finally:
             done.set()
         for one in busy:
-            one.result(5)
+            one.result(60)
 
 
 @pytest.mark.parametrize("cached", [True, False])

@@ -92,6 +92,16 @@ def test_quality_is_the_runs_paired_with_its_own_baseline_only(entries, folder):
         assert measured.quality >= 0.99
 
 
+def test_quality_of_another_task_is_not_compared(entries, run_folder, tmp_path):
+    other = shutil.copytree(run_folder, tmp_path / "other")
+    text = (other / "run.json").read_text()
+    (other / "run.json").write_text(text.replace('"metric":"accuracy"', '"metric":"f1"'))
+    measured = measure(f"{run_folder}:fast", against=f"{other}:fast")
+    with pytest.raises(InputError, match="quality of 'fast' and of 'fast' cannot be compared"):
+        assert_within(measured, "quality >= baseline - 1%")
+    assert_within(measured, "size <= baseline")
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [

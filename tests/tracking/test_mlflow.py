@@ -164,3 +164,15 @@ def test_every_tracker_in_the_folder_is_found_by_its_name():
 def test_a_cell_of_the_grid_has_a_name_that_stays():
     assert cell_name(Setting(batch=8, sequence=128, threads=2)) == "b8.s128.t2"
     assert cell_name(Setting(batch=1, threads=1, device="cuda")) == "b1.t1.cuda"
+
+
+def test_a_store_of_artifacts_that_refuses_is_one_sentence(client):
+    from workbench.errors import MissingError
+    from workbench.tracking.mlflow import Mlflow
+
+    error = type("NoCredentialsError", (Exception,), {"__module__": "botocore.exceptions"})
+    with (
+        pytest.raises(MissingError, match="MLflow at http://host: Unable to locate credentials"),
+        Mlflow(uri="http://host")._errors(),
+    ):
+        raise error("Unable to locate credentials")

@@ -48,5 +48,5 @@ def served(folder: Path) -> Iterator[str]:
         yield line.split(" at ")[1].split()[0]
     finally:
         process.terminate()
-        process.wait(timeout=60)
+        process.wait(timeout=300)
         process.stdout.close()

@@ -41,15 +41,20 @@ def test_the_list_shows_each_run_and_flags_smoke_runs_and_corrupt_ones(client, f
     for variant in record["variants"]:
         variant["baseline"] = False
     (folder / "no-baseline" / "run.json").write_text(json.dumps(record))
+    (folder / "no-size").mkdir()
+    record = json.loads((made / "run.json").read_text())
+    record["variants"][0]["measurement"]["footprint"]["size_bytes"] = 0
+    (folder / "no-size" / "run.json").write_text(json.dumps(record))
     answer = client.get("/")
     assert answer.status_code == 200
     assert 'href="/runs/tiny"' in answer.text
+    assert "its figures make no sense: division by zero" in answer.text
     assert '<span class="tag">smoke</span>' in answer.text
     assert "broken" in answer.text
     assert "cannot be read" in answer.text
     assert 'href="/runs/broken"' not in answer.text
     assert "names no baseline" in answer.text
-    assert "4 runs" in answer.text
+    assert "5 runs" in answer.text
 
 
 def test_an_empty_folder_says_how_to_make_a_run(tmp_path):
@@ -73,6 +78,14 @@ def test_following_a_run_that_has_ended_well_leads_to_the_run(client):
     answer = client.get("/progress/tiny", follow_redirects=False)
     assert (answer.status_code, answer.headers["location"]) == (307, "/runs/tiny")
     assert '"state": "gone"' in client.get("/progress/tiny/events").text
+
+
+def test_a_run_that_ends_while_it_is_looked_at_is_no_error(client, folder, monkeypatch):
+    gone = folder / ".progress" / "tiny.jsonl"
+    monkeypatch.setattr("workbench.ui.app.progress_logs", lambda folder: {"tiny": gone})
+    answer = client.get("/progress/tiny", follow_redirects=False)
+    assert (answer.status_code, answer.headers["location"]) == (307, "/runs/tiny")
+    assert client.get("/under-way").json()["html"].strip() == ""
 
 
 def test_two_runs_are_compared_and_one_is_refused(client, folder, made):

@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from workbench.errors import CorruptError, StepError
+from workbench.errors import CorruptError, InputError, StepError
 from workbench.progress import Progress, Several, Work
 from workbench.progress.log import ProgressLog, progress_logs, read_open_log, read_progress
+from workbench.progress.pieces import Pieces
 
 PLAN = [Work("export", 4.0), Work("quantize", 6.0)]
 
@@ -58,11 +59,24 @@ def test_an_error_is_told_with_its_mend(tmp_path):
     assert found.hint == "Give another opset."
 
 
-def test_an_interrupted_run_says_so(tmp_path):
-    log = ProgressLog(tmp_path, "a")
-    with pytest.raises(KeyboardInterrupt), log:
-        raise KeyboardInterrupt
-    assert read_progress(log.path).error == "Interrupted."
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [(KeyboardInterrupt(), "Interrupted."), (InputError("It is no model."), "It is no model.")],
+)
+def test_what_the_user_stopped_or_must_mend_is_told_and_leaves_nothing(tmp_path, error, told):
+    log = ProgressLog(tmp_path / "runs", "a")
+
+    def fail(opened):
+        with log:
+            opened.append(log.path.open("rb"))
+            raise error
+
+    followers = []
+    with pytest.raises(type(error)):
+        fail(followers)
+    with followers[0] as follower:
+        assert read_open_log(follower).error == told
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_second_run_of_one_name_at_a_time_has_a_log_of_its_own(tmp_path):
@@ -97,7 +111,7 @@ def test_a_process_that_was_killed_left_a_run_that_stopped(tmp_path):
     path = progress_logs(tmp_path)["a"]
     assert read_progress(path).state == "running"
     process.send_signal(signal.SIGKILL)
-    process.wait(timeout=30)
+    process.wait(timeout=300)
     process.stdin.close()
     process.stdout.close()
     found = read_progress(path)
@@ -161,3 +175,19 @@ def test_several_watchers_are_told_the_same(tmp_path):
     assert [event[1:] for event in told[::2]] == [event[1:] for event in told[1::2]]
     assert [event[1] for event in told[::2]] == ["plan", "start", "note", "advance", "finish"]
     assert [event[0] for event in told] == ["a", "b"] * 5
+
+
+def test_the_pace_of_a_piece_corrects_its_guess_and_what_was_not_planned_counts_too():
+    pieces = Pieces()
+    pieces.plan([Work("export", 4.0), Work("export", 6.0)])
+    pieces.start("export", at=100.0)
+    pieces.advance(0.05, at=101.0)  # too early to tell
+    assert (pieces.spent_s, pieces.left_s) == pytest.approx((0.2, 9.8))
+    pieces.advance(0.5, at=110.0)
+    assert (pieces.spent_s, pieces.left_s) == pytest.approx((10.0, 16.0))
+    pieces.finish("export", 21.0, reused=False, detail="")
+    assert (pieces.spent_s, pieces.left_s) == (21.0, 6.0)
+    pieces.start("report", at=121.0)
+    pieces.finish("report", 1.0, reused=False, detail="")
+    assert (pieces.spent_s, pieces.left_s) == (22.0, 6.0)
+    assert [piece.state for piece in pieces.all] == ["done", "waiting", "done"]

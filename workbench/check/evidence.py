@@ -15,12 +15,12 @@ from workbench.check.findings import (
     Test,
     bound_of_ratio,
     cell_of,
-    combined,
     figure_finding,
     judged_ratio,
     more_processes,
     not_judged,
     processes_of,
+    same_task,
     spoken,
     stored_figure,
     widener,
@@ -30,8 +30,11 @@ from workbench.check.levels import Level
 from workbench.check.measuring import same_inputs
 from workbench.check.sides import Side
 from workbench.gates import AGREEMENT, CELLS, Judged, judge_cell, judge_difference
-from workbench.machine import RUNTIMES, same_machine
+from workbench.intervals import ratio
+from workbench.machine import RUNTIMES, same_machine, same_outputs
 from workbench.records import Interval, Machine, Measurement, Outcome, VariantResult
+
+OTHER_TASK = "the task, its metric or its number of samples changed"
 
 
 class Evidence:
@@ -107,6 +110,10 @@ class Evidence:
             return not_judged("load times of two runs were not measured side by side")
         if name in AGREEMENT and not self._same_artifact(self.now.baseline.name):
             return not_judged("it is closeness to the baseline, and the baseline changed")
+        if name in AGREEMENT:
+            mine, theirs = measured.quality, then.measurement.quality
+            if mine and theirs and not same_task(self.now.run, mine, self.previous.run, theirs):
+                return not_judged(OTHER_TASK)
         if name == "memory" and (reasons := self._other_machine()):
             return not_judged(f"memory of another machine ({reasons})")
         return figure_finding(test.parsed, measured, then.measurement, whole, paired=False)
@@ -185,12 +192,15 @@ class Evidence:
         processes = min(processes_of(one), processes_of(other))
         if processes < 2:
             return not_judged(f"{why}a run measured in one process only")
-        ratio = combined(one.speedup, other.speedup, inverse=parsed.name == "speedup")
+        ends = (one.speedup, other.speedup)
+        found = ratio(*(ends if parsed.name == "speedup" else ends[::-1]), NORMALISED)
+        if found is None:
+            return not_judged(f"{why}a speed-up over the baseline is 0 at {test.setting}")
         widen = widener(parsed, whole, processes - 1)
         bound = bound_of_ratio(parsed, stored_figure(parsed, other))
         if bound is None:
             return not_judged(f"the earlier run has no {parsed.name} at {test.setting}")
-        shown = widen(ratio)
+        shown = widen(found)
         reason = (
             f"{spoken(parsed)} {shown.value:.3f} [{shown.low:.3f}, {shown.high:.3f}] × previous, "
             f"bound {bound:.3g}, by the speed-ups of both runs, at {test.setting}"
@@ -207,13 +217,12 @@ class Evidence:
         mine, theirs = measured.quality, then.measurement.quality
         if mine is None or theirs is None or mine.score is None or theirs.score is None:
             return not_judged("quality was not measured in both runs")
-        tasks = self.now.run.recipe.get("task"), self.previous.run.recipe.get("task")
-        if mine.metric != theirs.metric or tasks[0] != tasks[1] or mine.samples != theirs.samples:
-            return not_judged("the task, its metric or its number of samples changed")
+        if not same_task(self.now.run, mine, self.previous.run, theirs):
+            return not_judged(OTHER_TASK)
         parsed, score = test.parsed, theirs.score.value
         more = self._both_artifacts(test.variant)
         widen = widener(parsed, whole.part(0.5) if more else whole, None, logs=False)
-        alike = self.now.run.machine.isa == self.previous.run.machine.isa
+        alike = same_outputs(self.now.run.machine, self.previous.run.machine)
         if self._same_artifact(test.variant) and alike:
             nothing = Interval(value=0, low=0, high=0, n=mine.samples, method=SAME)
             return Finding(judge_difference(parsed, nothing, score), SAME, DIFFERENCE)

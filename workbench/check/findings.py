@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -24,6 +23,8 @@ from workbench.records import (
     Latency,
     Measurement,
     Outcome,
+    Quality,
+    Run,
     Setting,
 )
 
@@ -102,22 +103,6 @@ def judge_ratio(test: Test, ratio: Interval, then_ms: float) -> Judged:
         f"× {test.against}, bound {bound:.3g}, side by side at {test.setting}"
     )
     return judged_ratio(parsed, ratio, bound, reason)
-
-
-def combined(now: Interval, then: Interval, *, inverse: bool) -> Interval:
-    """Ratio of two independent ratios, in logarithms: ``then / now``, or the inverse."""
-    a, b = (then, now) if not inverse else (now, then)
-    value = a.value / b.value
-    low = math.hypot(math.log(a.value / a.low), math.log(b.high / b.value))
-    high = math.hypot(math.log(a.high / a.value), math.log(b.value / b.low))
-    return Interval(
-        value=value,
-        low=value * math.exp(-low),
-        high=value * math.exp(high),
-        n=min(now.n, then.n),
-        method=NORMALISED,
-        confidence=min(now.confidence, then.confidence),
-    )
 
 
 def profile_of(side: Side) -> ProfileOptions:
@@ -205,6 +190,12 @@ def judged_ratio(parsed: ParsedGate, ratio: Interval, bound: float, reason: str)
     """A ratio against the bound as a ratio."""
     outcome = parsed.compare(ratio.low, ratio.high, bound)
     return Judged(outcome, reason, ratio, bound, parsed.margin(ratio.value, bound))
+
+
+def same_task(one: Run, mine: Quality, other: Run, theirs: Quality) -> bool:
+    """Whether two qualities are of one metric, of one task, and on as many samples."""
+    tasks = one.recipe.get("task"), other.recipe.get("task")
+    return tasks[0] == tasks[1] and (mine.metric, mine.samples) == (theirs.metric, theirs.samples)
 
 
 def spoken(parsed: ParsedGate) -> str:

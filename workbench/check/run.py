@@ -37,7 +37,7 @@ from workbench.check.measuring import Clock, Pair
 from workbench.check.quality import evaluate_pair
 from workbench.check.records import CellVerdict, CheckResult, CheckVerdict
 from workbench.check.sides import Side, load_side
-from workbench.errors import InputError, MissingError
+from workbench.errors import DataError, InputError, MissingError
 from workbench.gates import CELLS, Judged, judge_difference, selected_cells, severity, worst_of
 from workbench.machine import machine, same_machine
 from workbench.progress import Progress
@@ -171,8 +171,16 @@ def _evaluated(
     now, then = evidence.now.artifact(variant), evidence.previous.artifact(variant)
     assert now is not None
     assert then is not None
+    found = evidence.now.variant(variant)
+    stored = found.measurement.quality if found and found.measurement else None
     try:
-        return evaluate_pair(evidence.now, now, then, progress.advance)
+        quality = evaluate_pair(evidence.now, now, then, progress.advance)
+        if stored and stored.samples != quality.samples:
+            raise DataError(
+                f"The run judged {stored.samples} samples, and the data here hold "
+                f"{quality.samples}."
+            )
+        return quality
     except (InputError, MissingError) as error:
         notes.append(f"The quality of {variant} could not be paired sample by sample: {error}")
         return None
@@ -191,7 +199,8 @@ def _measure(
     looks = LOOKS if decide else LOOKS[:FIRST_LOOKS]
     if not pairs:
         return
-    progress.start("measuring side by side")
+    label = "measuring side by side"
+    progress.start(label)
     for look in looks:
         for (variant, against), pair in pairs.items():
             mine = [t for t in found if t.variant == variant and t.against == against]
@@ -210,8 +219,8 @@ def _measure(
                 found[test] = _judge(test, pair, found[test], whole, evidence)
         if clock.over:
             break
-    label = f"measured side by side in {clock.processes} processes"
-    progress.finish(label, clock.seconds, reused=False)
+    detail = f"{clock.processes} processes"
+    progress.finish(label, clock.seconds, reused=False, detail=detail)
 
 
 def _pairs(evidence: Evidence, found: dict[Test, Finding]) -> dict[tuple[str, str], Pair]:

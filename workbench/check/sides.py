@@ -41,11 +41,11 @@ class Side:
     @property
     def baseline(self) -> VariantResult:
         """The variant that the others are held against."""
-        return next(variant for variant in self.run.variants if variant.baseline)
+        return self.run.baseline
 
     def variant(self, name: str) -> VariantResult | None:
         """A variant's results, or none."""
-        return next((v for v in self.run.variants if v.name == name), None)
+        return self.run.variant(name)
 
     def artifact(self, variant: str) -> Artifact | None:
         """A variant's artifact, or none where only ``run.json`` is there.

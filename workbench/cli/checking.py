@@ -85,11 +85,14 @@ def check(
 
     Latencies of two runs are measured side by side now where both hold their artifacts.
     """
+    from workbench.artifact import check_writable
     from workbench.check import check_run
 
     seconds = parse_budget(budget)
     summary = _summary_file() if step_summary else None
-    files = {"junit": junit, "markdown": markdown, "sarif": sarif, **_outputs(output or [])}
+    files = _outputs(output or [], {"junit": junit, "markdown": markdown, "sarif": sarif})
+    for path in files.values():
+        check_writable(path.parent)
     with TerminalProgress() as progress:
         result = check_run(
             run,
@@ -119,17 +122,20 @@ def parse_budget(text: str) -> float:
     return float(match[1]) * SECONDS[match[2]]
 
 
-def _outputs(written: list[str]) -> dict[str, Path]:
+def _outputs(written: list[str], options: dict[str, Path | None]) -> dict[str, Path]:
+    """The file of each format, of ``--output`` and of the formats' own options."""
     from workbench.check.outputs import formats
     from workbench.plugins import did_you_mean
 
-    files = {}
+    files = {name: path for name, path in options.items() if path is not None}
     for text in written:
         name, equals, path = text.partition("=")
         if not equals or not path:
             raise InputError(f"--output '{text}' names no file.", hint="Such as junit=check.xml.")
         if name not in formats():
             raise InputError(f"there is no format '{name}'.", hint=did_you_mean(name, formats()))
+        if name in files:
+            raise InputError(f"{name} is written to one file: {files[name]} or {path}.")
         files[name] = Path(path)
     return files
 
@@ -146,13 +152,12 @@ def _summary_file() -> Path:
     return Path(name)
 
 
-def _write(result: CheckResult, files: dict[str, Path | None], summary: Path | None) -> None:
+def _write(result: CheckResult, files: dict[str, Path], summary: Path | None) -> None:
     from workbench.artifact import disk_errors, write_atomic
     from workbench.check.outputs import render
 
     for name, path in files.items():
-        if path is not None:
-            write_atomic(path, render(name, result))
+        write_atomic(path, render(name, result))
     if summary is not None:
         with disk_errors(summary), summary.open("a", encoding="utf-8") as file:
             file.write(render("markdown", result) + "\n")

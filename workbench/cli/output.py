@@ -14,6 +14,7 @@ from rich.progress import BarColumn, TaskID, TextColumn
 from rich.progress import Progress as Bar
 
 from workbench.progress import Progress, Work
+from workbench.progress.pieces import Pieces
 
 WIDTH = 165
 """Columns to print in where the terminal's width is not known (a pipe, CI)."""
@@ -60,10 +61,8 @@ class TerminalProgress(Progress):
             disable=not self._console.is_terminal,
         )
         self._task: TaskID = self._bar.add_task("", total=1.0, left="")
-        self._works: dict[str, float] = {}
-        self._spent = 0.0
+        self._pieces = Pieces()
         self._label = ""
-        self._began = 0.0
 
     def __enter__(self) -> TerminalProgress:
         self._bar.start()
@@ -74,29 +73,26 @@ class TerminalProgress(Progress):
 
     def plan(self, works: list[Work]) -> None:
         """Remember the guessed durations."""
-        self._works = {work.label: work.seconds for work in works}
+        self._pieces.plan(works)
 
     def start(self, label: str) -> None:
         """Show the piece that begins."""
-        self._label, self._began = label, time.monotonic()
-        self._show(0.0)
+        self._label = label
+        self._pieces.start(label, time.monotonic())
+        self._show()
 
     def advance(self, done: float, total: float) -> None:
         """Move the bar and correct the guess by the pace so far."""
-        part = min(1.0, done / total) if total else 0.0
-        elapsed = time.monotonic() - self._began
-        if part > 0.1:
-            self._works[self._label] = max(elapsed / part, elapsed)
-        self._show(part)
+        self._pieces.advance(min(1.0, done / total) if total else 0.0, time.monotonic())
+        self._show()
 
     def finish(self, label: str, seconds: float, *, reused: bool, detail: str = "") -> None:
         """Print one line about the piece that is done."""
-        self._works.pop(label, None)
-        self._spent += seconds
+        self._pieces.finish(label, seconds, reused=reused, detail=detail)
         how = "from the store" if reused else f"{seconds:.1f} s"
         line = f"  ✓ {label} ({how})" + (f": {detail}" if detail and not reused else "")
         self._console.print(line, markup=False, soft_wrap=True)
-        self._show(0.0)
+        self._show()
 
     @contextmanager
     def working(self, label: str) -> Iterator[None]:
@@ -106,11 +102,8 @@ class TerminalProgress(Progress):
         yield
         self.finish(label, time.monotonic() - began, reused=False)
 
-    def _show(self, part: float) -> None:
-        current = self._works.get(self._label, 0.0)
-        others = sum(seconds for label, seconds in self._works.items() if label != self._label)
-        left = others + (1 - part) * current
-        done = self._spent + part * current
+    def _show(self) -> None:
+        done, left = self._pieces.spent_s, self._pieces.left_s
         self._bar.update(
             self._task,
             description=self._label,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -78,9 +79,12 @@ def hand_over(tracker: Tracker, run: Run, folder: Path) -> None:
     try:
         where = tracker.log(run, folder)
     except WorkbenchError as error:
-        error.hint = (
-            f"The run is whole in {folder}: workbench track {folder} --to {tracker.name}:"
-            f"{getattr(tracker, 'experiment', '')} tries again."
-        )
+        to = f"{tracker.name}:{getattr(tracker, 'experiment', '')}"
+        again = ["workbench", "track", str(folder), "--to", to]
+        if uri := getattr(tracker, "uri", None):
+            again += ["--tracking-uri", uri]
+        if getattr(tracker, "models", False):
+            again.append("--track-models")
+        error.hint = f"The run is whole in {folder}: {shlex.join(again)} tries again."
         raise
     console(stderr=True).print(f"tracked: {where}", markup=False, soft_wrap=True)

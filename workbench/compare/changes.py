@@ -14,7 +14,7 @@ from typing import Any
 
 from workbench.compare.records import Aspect, Change
 from workbench.compare.sources import Source, same_files
-from workbench.machine import RUNTIMES
+from workbench.machine import same_outputs
 from workbench.records import Machine, StepRecord
 
 MACHINE = ("cpu", "isa", "cores", "gpu", "governor", "instance_type", "system", "python")
@@ -202,10 +202,7 @@ def _scores_of_one_model(before: Source, after: Source) -> tuple[float, float] |
 
     Then the data cannot have been the same, whatever the recipe calls them.
     """
-    one, other = before.run.machine, after.run.machine
-    alike = one.isa == other.isa and all(
-        one.versions.get(name) == other.versions.get(name) for name in RUNTIMES
-    )
+    alike = same_outputs(before.run.machine, after.run.machine)
     if not alike or not same_files(before, before.baseline.name, after, after.baseline.name):
         return None
     scores = baseline_score(before), baseline_score(after)

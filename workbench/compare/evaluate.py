@@ -14,7 +14,7 @@ from workbench.compare.intervals import told
 from workbench.compare.records import QualityChange
 from workbench.compare.sources import Source
 from workbench.errors import DataError, InputError
-from workbench.machine import RUNTIMES, machine
+from workbench.machine import machine, same_outputs
 
 if TYPE_CHECKING:
     import numpy as np
@@ -89,10 +89,7 @@ def _check(
     recorded = found.quality if found else None
     if recorded is None or recorded.score is None:
         return
-    here, there = machine(), source.run.machine
-    alike = here.isa == there.isa and all(
-        here.versions.get(name) == there.versions.get(name) for name in RUNTIMES
-    )
+    alike = same_outputs(machine(), source.run.machine)
     again = task.judge(outputs, None, artifact.manifest.labels)
     other = again.score is None or abs(again.score.value - recorded.score.value) > SAME
     if again.samples != recorded.samples or (alike and other):

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from workbench.compare.changes import baseline_score, samples_of, task_of
-from workbench.compare.intervals import COUNTED, exact, ratio, told, widest_difference
+from workbench.compare.intervals import told
 from workbench.compare.records import (
     Basis,
     Difference,
@@ -19,6 +19,7 @@ from workbench.compare.records import (
     Told,
 )
 from workbench.compare.sources import Source, same_files
+from workbench.intervals import COUNTED, exact, ratio, widest_difference
 from workbench.machine import RUNTIMES, same_machine
 from workbench.records import Interval, Latency, Measurement, Setting
 

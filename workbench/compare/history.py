@@ -19,13 +19,13 @@ from pydantic import Field
 from workbench.compare.changes import changes
 from workbench.compare.costs import common_sequence, cost_change, costs
 from workbench.compare.figures import relate
-from workbench.compare.intervals import exact
 from workbench.compare.metrics import COST, Metric, Step, cells_of, parse_metric, step
 from workbench.compare.records import Basis, Change, Cost, Told
 from workbench.compare.sources import Source, same_files
 from workbench.cost.catalog import Catalog
 from workbench.cost.traffic import Traffic, recorded_traffic
 from workbench.errors import InputError, WorkbenchError
+from workbench.intervals import exact
 from workbench.machine import same_machine
 from workbench.plugins import did_you_mean
 from workbench.records import Interval, Machine, Record, Setting, Skipped
@@ -115,6 +115,7 @@ def find_runs(folder: Path) -> Found:
             _time(run.created)
             if not run.variants:
                 raise ValueError("it holds no variant")
+            _ = source.baseline
             for variant in run.variants:
                 source.digest(variant.name)
         except (WorkbenchError, OSError, ValueError) as error:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from workbench.compare.figures import footprint_reason, latency_change, quality_change, relate
-from workbench.compare.intervals import exact, ratio, told
+from workbench.compare.intervals import told
 from workbench.compare.records import Basis, Told
 from workbench.compare.sources import Source
 from workbench.errors import GateError, InputError
@@ -21,6 +21,7 @@ from workbench.gates import (
     parse_gate,
     selected_cells,
 )
+from workbench.intervals import exact, ratio
 from workbench.plugins import did_you_mean
 from workbench.records import Interval, Latency, Measurement, Setting
 
@@ -133,7 +134,9 @@ def step(
         latency = latency_change(before, variant, after, variant, setting, relation)
         if latency.basis is not Basis.NONE:
             return Step(latency.told, latency.speed, latency.basis.value)
-    if metric.name == "load" and footprint_reason(before, after, relation):
+    if metric.name == "load" and (why := footprint_reason(before, after, relation)):
+        if after.run.machine.instance_type:  # a series is of one machine, but that is not it
+            return Step(Told.NOTHING, None, why)
         return _raw(one, other, metric, "the runtime changed, drift included")
     if metric.name == "speedup":
         found = ratio(other, one, "ratio of speed-ups")

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from pathlib import Path
 
 from workbench.artifact import MANIFEST, open_artifact
@@ -29,14 +28,14 @@ class Source:
     variant: str | None = None
     _digests: dict[str, str | None] = field(default_factory=dict, compare=False, repr=False)
 
-    @cached_property
+    @property
     def baseline(self) -> VariantResult:
         """The variant that the others were measured beside."""
-        return next((v for v in self.run.variants if v.baseline), self.run.variants[0])
+        return self.run.baseline
 
     def result(self, name: str) -> VariantResult | None:
         """A variant by its name, or none."""
-        return next((v for v in self.run.variants if v.name == name), None)
+        return self.run.variant(name)
 
     def digest(self, name: str) -> str | None:
         """SHA-256 of a variant's artifact, or none where it does not lie beside ``run.json``.

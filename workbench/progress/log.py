@@ -1,9 +1,10 @@
 """The progress of a run as a file that others can follow: ``<runs>/.progress/<name>.jsonl``.
 
-One JSON object a line, only ever appended to; the file is removed when the run has ended well. The
-process that writes holds a lock (``flock``) on it, which the system releases however the process
-ends: a log without an ``end`` whose lock is free belongs to a run that was killed. Nothing is
-flushed to the disk, so that following a run does not disturb what it measures.
+One JSON object a line, only ever appended to; the file is removed when the run has ended well, or
+by its user (interrupted, or refused for its input). The process that writes holds a lock
+(``flock``) on it, which the system releases however the process ends: a log without an ``end``
+whose lock is free belongs to a run that was killed. Nothing is flushed to the disk, so that
+following a run does not disturb what it measures.
 """
 
 from __future__ import annotations
@@ -19,8 +20,9 @@ from typing import Annotated, BinaryIO, Literal, TextIO
 from pydantic import Field, TypeAdapter, ValidationError
 
 from workbench.artifact import disk_errors
-from workbench.errors import CorruptError, WorkbenchError
+from workbench.errors import CorruptError, InputError, WorkbenchError
 from workbench.progress import Progress, Work
+from workbench.progress.pieces import Piece, Pieces
 from workbench.records import Record
 
 FOLDER = ".progress"
@@ -96,6 +98,7 @@ class ProgressLog(Progress):
         self.folder, self.name = runs / FOLDER, name
         self.path = self.folder / f"{name}{SUFFIX}"
         self._part_at = 0.0
+        self._made_runs = not runs.exists()
 
     def __enter__(self) -> ProgressLog:
         """Begin the log.
@@ -121,10 +124,13 @@ class ProgressLog(Progress):
         elif error is not None:
             message = f"{type(error).__name__}: {error}"
         self._write(Ended(error=message, hint=hint, at=time.time()))
-        if error is None:  # the run directory tells the rest; who has the file open reads the end
+        # The run directory tells the rest, or the user knows; who has the file open reads the end.
+        if error is None or isinstance(error, InputError | KeyboardInterrupt):
             with contextlib.suppress(OSError):
                 self.path.unlink()
                 self.folder.rmdir()
+                if error is not None and self._made_runs:
+                    self.folder.parent.rmdir()
         self._file.close()
 
     def _open(self) -> bool:
@@ -176,16 +182,6 @@ class ProgressLog(Progress):
                 f"{self.path} is no longer written: {error}", RuntimeWarning, stacklevel=3
             )
             _abandon(self._file)
-
-
-class Piece(Record):
-    """One piece of work; ``seconds`` is what it took, or the guess while it is not done."""
-
-    label: str
-    state: Literal["waiting", "running", "done"] = "waiting"
-    seconds: float = 0.0
-    reused: bool = False
-    detail: str = ""
 
 
 class RunProgress(Record):
@@ -261,51 +257,31 @@ def _events(content: bytes, path: str) -> Iterator[Event]:
 
 
 def _state(began: Began, events: list[Event], alive: bool) -> RunProgress:
-    pieces: list[Piece] = []
-    current: int | None = None
-    part, since, told = 0.0, began.at, began.at
+    pieces, told = Pieces(), began.at
     end: Ended | None = None
     for event in events:
         told = getattr(event, "at", told)
         match event:
             case Planned():
-                pieces = [piece for piece in pieces if piece.state == "done"]
-                pieces += [Piece(label=label, seconds=guess) for label, guess in event.works]
+                pieces.plan(Work(label, guess) for label, guess in event.works)
             case Started():
-                current, part, since = _place(pieces, event.label, "waiting"), 0.0, event.at
-                pieces[current] = pieces[current].model_copy(update={"state": "running"})
-            case Advanced() if current is not None:
-                part = event.part
-                elapsed = event.at - since
-                if part > 0.1:  # by the pace so far, no longer by the guess
-                    pace = {"seconds": elapsed / part}
-                    pieces[current] = pieces[current].model_copy(update=pace)
+                pieces.start(event.label, event.at)
+            case Advanced():
+                pieces.advance(event.part, event.at)
             case Finished():
-                at = _place(pieces, event.label, "running")
-                pieces[at] = Piece(
-                    label=event.label,
-                    state="done",
-                    seconds=event.seconds,
-                    reused=event.reused,
-                    detail=event.detail,
-                )
-                current, part = None, 0.0
+                pieces.finish(event.label, event.seconds, reused=event.reused, detail=event.detail)
             case Ended():
                 end = event
             case _:
                 pass
-    spent = sum(piece.seconds for piece in pieces if piece.state == "done")
-    left = sum(piece.seconds for piece in pieces if piece.state == "waiting")
-    if current is not None:
-        spent += part * pieces[current].seconds
-        left += (1 - part) * pieces[current].seconds
+    spent, left = pieces.spent_s, pieces.left_s
     finished = end is not None and end.error is None
     return RunProgress(
         name=began.name,
         state=(
             ("finished" if finished else "failed") if end else "running" if alive else "stopped"
         ),
-        pieces=tuple(pieces),
+        pieces=tuple(pieces.all),
         began=began.at,
         told=told,
         part=1.0 if finished else spent / (spent + left) if spent + left > 0 else 0.0,
@@ -313,15 +289,6 @@ def _state(began: Began, events: list[Event], alive: bool) -> RunProgress:
         error=end.error if end else None,
         hint=end.hint if end else None,
     )
-
-
-def _place(pieces: list[Piece], label: str, state: str) -> int:
-    """The first piece of a label in a state; one that was not planned is put at the end."""
-    for place, piece in enumerate(pieces):
-        if piece.label == label and piece.state == state:
-            return place
-    pieces.append(Piece(label=label))
-    return len(pieces) - 1
 
 
 def _lock(descriptor: int) -> bool:

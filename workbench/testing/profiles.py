@@ -167,6 +167,8 @@ class Profile:
         else:
             names = (self.name,)
         if gate.name not in CELLS:
+            if relative:
+                side.refuse_other_task(gate.name)
             measured = side.measurement(gate.name, reference=self.reference)
             other = side.measurement(gate.name, reference=relative) if relative else measured
             judged = judge_figure(gate, measured, other, paired=side.paired)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from workbench.check.findings import same_task
 from workbench.check.measuring import Pair
 from workbench.errors import InputError
 from workbench.gates import AGREEMENT, FOOTPRINT
@@ -63,6 +64,26 @@ class SideBySide:
                 hint="Name it: against=, baseline= in the marker, or --workbench-baseline.",
             )
         return self.then
+
+    def refuse_other_task(self, name: str) -> None:
+        """See that both runs' quality, or closeness to their baselines, is of the same.
+
+        Raises:
+            InputError: it is of another task, or of closeness to another baseline.
+        """
+        now, then = self.now, self.subject(reference=True)
+        if name not in ("quality", *AGREEMENT) or now.run is None or then.run is None:
+            return
+        ours, theirs = now.stored, then.stored
+        if ours and theirs and ours.quality and theirs.quality:
+            same = same_task(now.run, ours.quality, then.run, theirs.quality)
+            if name in AGREEMENT:
+                same = same and now.base.artifact.digest == then.base.artifact.digest
+            if not same:
+                raise InputError(
+                    f"{name} of '{now.name}' and of '{then.name}' cannot be compared: their runs "
+                    "have another task, metric, number of samples or baseline."
+                )
 
     def measurement(self, name: str, *, reference: bool) -> Measurement:
         """What is known of one model for a figure that is no latency.

@@ -36,8 +36,14 @@ class Subject:
         """The baseline of its run; none without a run, or if it is the baseline itself."""
         if self.run is None or self.folder is None or self.result is None or self.result.baseline:
             return None
-        name = next(variant.name for variant in self.run.variants if variant.baseline)
-        return _variant(self.folder, name)
+        return self.base
+
+    @property
+    def base(self) -> Subject:
+        """The baseline of its run, which may be itself; itself without a run."""
+        if self.run is None or self.folder is None:
+            return self
+        return _variant(self.folder, self.run.baseline.name)
 
 
 def find_subject(given: str | Path | Artifact) -> Subject:
@@ -83,8 +89,7 @@ def _artifact(folder: Path, artifact: Artifact) -> Subject:
 
 def _of_run(folder: Path, name: str, artifact: Artifact) -> Subject:
     run = load_run(folder)
-    result = next((variant for variant in run.variants if variant.name == name), None)
-    return Subject(name, artifact, run, result, folder)
+    return Subject(name, artifact, run, run.variant(name), folder)
 
 
 def _bare(path: Path) -> Artifact:

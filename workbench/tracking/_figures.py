@@ -7,9 +7,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from workbench.artifact import digest
-from workbench.records import Interval, Outcome, Run, Setting, VariantResult
-
-WORST = (Outcome.FAIL, Outcome.UNDECIDED, Outcome.NOT_JUDGED, Outcome.PASS)
+from workbench.gates import WORST_FIRST
+from workbench.records import Interval, Run, Setting, VariantResult
 
 
 def run_digest(run: Run) -> str:
@@ -79,7 +78,7 @@ def variant_tags(run: Run, variant: VariantResult) -> dict[str, str]:
 def gates_outcome(run: Run, variant: str | None = None) -> str:
     """The worst outcome of the gates of a variant, or of all; ``none`` where there are none."""
     found = {v.outcome for v in run.verdicts if variant in (None, v.variant)}
-    return next((str(outcome) for outcome in WORST if outcome in found), "none")
+    return next((str(outcome) for outcome in WORST_FIRST if outcome in found), "none")
 
 
 def variant_metrics(variant: VariantResult) -> dict[str, float]:

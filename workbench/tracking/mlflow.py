@@ -39,6 +39,7 @@ NO_SERVER = (
 )
 MOST_PARAMS, MOST_METRICS, MOST_TAGS = 100, 1000, 100
 """What one request may hold (MLflow's REST API, "Request Limits" of log-batch)."""
+STORES = ("azure", "boto3", "botocore", "google")
 PARAM_LENGTH, TAG_LENGTH = 6000, 5000
 """Characters of a value; longer ones are cut and end in …: ``run.json`` has all of it."""
 
@@ -179,7 +180,7 @@ class Mlflow(Tracker):
         except (ImportError, OSError) as error:
             raise MissingError(f"MLflow at {address}: {_first_line(error)}") from error
         except Exception as error:
-            if not _is_mlflows(error):
+            if not (_is_mlflows(error) or _is_stores(error)):
                 raise
             told = f"MLflow at {address}: {_first_line(error)}"
             if _is_web(address):
@@ -247,6 +248,11 @@ def _is_mlflows(error: Exception) -> bool:
     from mlflow.exceptions import MlflowException
 
     return isinstance(error, MlflowException)
+
+
+def _is_stores(error: Exception) -> bool:
+    """Whether it is of a client that MLflow puts artifacts into a cloud's storage with."""
+    return type(error).__module__.partition(".")[0] in STORES
 
 
 def _is_web(address: str) -> bool:

@@ -9,6 +9,7 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncIterator, Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 from urllib.parse import quote
@@ -124,9 +125,10 @@ class _Site:
 
         name = request.path_params["name"]
         path = self._log(name)
-        if path is None:  # it ended well
-            return RedirectResponse(f"/runs/{quote(name, safe='')}", 307)
-        return _html(pages.progress_page(read_progress(path), name, time.time()))
+        with suppress(FileNotFoundError):  # it has just ended well
+            if path is not None:
+                return _html(pages.progress_page(read_progress(path), name, time.time()))
+        return RedirectResponse(f"/runs/{quote(name, safe='')}", 307)
 
     async def events(self, request: Request) -> Response:
         from starlette.responses import StreamingResponse
@@ -147,6 +149,8 @@ class _Site:
         for name, path in progress_logs(self.folder).items():
             try:
                 progress = read_progress(path)
+            except FileNotFoundError:
+                continue  # it has just ended well
             except (CorruptError, OSError) as error:
                 found.append((name, str(error)))
                 continue

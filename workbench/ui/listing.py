@@ -9,6 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from workbench.errors import WorkbenchError
+from workbench.gates import WORST_FIRST
 from workbench.records import Outcome, Run
 from workbench.report.html.answer import SIGNS, Answer, answers, choose
 from workbench.report.html.pricing import Pricing
@@ -16,7 +17,6 @@ from workbench.report.html.report import REPORT_FILE
 from workbench.run_directory import RUN_FILE, load_run
 
 UNPRICED = Pricing(None, "The list prices nothing.")
-_WORST = (Outcome.FAIL, Outcome.UNDECIDED, Outcome.NOT_JUDGED, Outcome.PASS)
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Entry:
         """``✓ 3 of 4 pass``, led by the sign of the worst."""
         found = Counter(v.outcome for v in self.run.verdicts) if self.run else Counter()
         total = sum(found.values())
-        worst = next((outcome for outcome in _WORST if found[outcome]), None)
+        worst = next((outcome for outcome in WORST_FIRST if found[outcome]), None)
         if worst is None:
             return ""
         if found[Outcome.NOT_JUDGED] == total:
@@ -96,4 +96,10 @@ def _read(file: Path, changed: int, size: int) -> tuple[Run | None, str, Answer 
         return None, error.message.partition(" [type=")[0], None
     if not any(variant.baseline for variant in run.variants):
         return None, f"{RUN_FILE} names no baseline", None
-    return run, "", choose(answers(run, UNPRICED))
+    try:
+        return run, "", choose(answers(run, UNPRICED))
+    except (
+        ArithmeticError,
+        ValueError,
+    ) as error:  # of figures that no run has, such as a size of 0
+        return None, f"its figures make no sense: {error}", None

@@ -7,6 +7,7 @@ and line feed in the message, ``:`` and ``,`` too in a property (actions/toolkit
 
 from __future__ import annotations
 
+from workbench.check.outputs._places import in_repository
 from workbench.check.records import CheckResult, CheckVerdict
 from workbench.records import Outcome
 
@@ -39,7 +40,7 @@ def _severity(result: CheckResult, verdict: CheckVerdict) -> str:
 
 def _command(severity: str, result: CheckResult, verdict: CheckVerdict) -> str:
     properties = {
-        "file": verdict.file,
+        "file": None if verdict.file is None else in_repository(verdict.file),
         "line": verdict.line,
         "title": f"{verdict.outcome}: {verdict.variant} of {result.run.name}",
     }

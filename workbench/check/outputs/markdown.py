@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from workbench.check.records import CheckResult, CheckVerdict
+from workbench.gates import WORST_FIRST
 from workbench.records import Outcome
 
 LIMIT = 60_000
@@ -20,12 +21,11 @@ MARKS = {
     Outcome.UNDECIDED: "❔ undecided",
     Outcome.NOT_JUDGED: "➖ not judged",
 }
-ORDER = (Outcome.FAIL, Outcome.UNDECIDED, Outcome.NOT_JUDGED, Outcome.PASS)
 
 
 def render(result: CheckResult) -> str:
     """The summary."""
-    verdicts = sorted(result.verdicts, key=lambda v: ORDER.index(v.outcome))
+    verdicts = sorted(result.verdicts, key=lambda v: WORST_FIRST.index(v.outcome))
     sign = "✅" if result.passed else "❌"
     head = [f"### {sign} {_cell(result.run.name)}: {_cell(result.headline)}", ""]
     if result.smoke:

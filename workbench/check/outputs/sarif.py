@@ -13,7 +13,9 @@ from importlib.metadata import version
 from pathlib import PurePath
 from typing import Any
 
+from workbench.check.outputs._places import in_repository
 from workbench.check.records import CheckResult, CheckVerdict
+from workbench.gates import parse_gate
 
 SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
 
@@ -52,8 +54,8 @@ def render(result: CheckResult) -> str:
 
 def _rule_id(verdict: CheckVerdict) -> str:
     """The same for the same gate in each run, so that findings are recognised."""
-    measurement = verdict.gate.split("[")[0].split()[0].rstrip("<>=")
-    return f"{measurement}/{hashlib.sha256(verdict.gate.encode()).hexdigest()[:8]}"
+    gate = verdict.gate
+    return f"{parse_gate(gate).name}/{hashlib.sha256(gate.encode()).hexdigest()[:8]}"
 
 
 def _rule(key: str, verdict: CheckVerdict) -> dict[str, Any]:
@@ -81,7 +83,7 @@ def _result(result: CheckResult, verdict: CheckVerdict, index: int) -> dict[str,
             ).hexdigest()
         },
     }
-    place = {"artifactLocation": {"uri": _uri(verdict.file or result.run.path)}}
+    place = {"artifactLocation": {"uri": _uri(in_repository(verdict.file or result.run.path))}}
     region = {"region": {"startLine": verdict.line or 1}}
     found["locations"] = [{"physicalLocation": {**place, **region}}]
     return found
