@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from workbench.cli.output import warn
-from workbench.errors import ExitCode, MissingError
+from workbench.errors import ExitCode
 
 
 def add(app: typer.Typer) -> None:
@@ -40,7 +40,7 @@ def ui(
             import webbrowser
 
             if not webbrowser.open(address):
-                raise MissingError("No browser can be opened here.", hint=f"Open {address}.")
+                warn(f"No browser can be opened here: open {address}.")
 
     serve(folder, host=host, port=port, started=started)
     return int(ExitCode.OK)

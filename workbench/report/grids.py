@@ -35,7 +35,7 @@ class Grid:
 def run_grids(run: Run) -> tuple[Grid, ...]:
     """All grids of a run, in the order in which they are read."""
     measured = {v.name: v.measurement.latency for v in run.variants if v.measurement}
-    baseline = next(v.name for v in run.variants if v.baseline)
+    baseline = run.baseline.name
     latency = latency_grid(measured, baseline=baseline)
     grids = [_summary(run), latency, _steps(run), worst_grid(run), gates_grid(run)]
     return tuple(grid for grid in grids if grid.rows)
@@ -90,7 +90,7 @@ def machine_text(machine: Machine) -> str:
 
 
 def _summary(run: Run) -> Grid:
-    baseline = next(v for v in run.variants if v.baseline)
+    baseline = run.baseline
     rows = [
         _summary_row(variant, variant.measurement, baseline.measurement)
         for variant in run.variants

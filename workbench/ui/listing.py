@@ -98,8 +98,5 @@ def _read(file: Path, changed: int, size: int) -> tuple[Run | None, str, Answer 
         return None, f"{RUN_FILE} names no baseline", None
     try:
         return run, "", choose(answers(run, UNPRICED))
-    except (
-        ArithmeticError,
-        ValueError,
-    ) as error:  # of figures that no run has, such as a size of 0
+    except (ArithmeticError, ValueError) as error:  # such as of a size of 0, which no run has
         return None, f"its figures make no sense: {error}", None

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from workbench.gates import WORST_FIRST
 from workbench.records import (
     Interval,
     Latency,
@@ -83,7 +84,7 @@ def answers(run: Run, pricing: Pricing) -> list[Answer]:
         run: the record.
         pricing: what hosting costs, or why that is not known.
     """
-    base = baseline(run).measurement
+    base = run.baseline.measurement
     if base is None:
         return []
     return [
@@ -91,11 +92,6 @@ def answers(run: Run, pricing: Pricing) -> list[Answer]:
         for variant in run.variants
         if variant.measurement and not variant.baseline
     ]
-
-
-def baseline(run: Run) -> VariantResult:
-    """The variant that the others are compared with."""
-    return next((v for v in run.variants if v.baseline), run.variants[0])
 
 
 def choose(found: Sequence[Answer]) -> Answer | None:
@@ -291,8 +287,7 @@ def _gates(run: Run, variant: str) -> tuple[Figure, Outcome]:
     total = sum(counts.values())
     if not total:
         return Figure(NONE, "no gates", "The recipe sets none for it."), Outcome.PASS
-    worst_first = (Outcome.FAIL, Outcome.UNDECIDED, Outcome.NOT_JUDGED, Outcome.PASS)
-    standing = next(outcome for outcome in worst_first if counts[outcome])
+    standing = next(outcome for outcome in WORST_FIRST if counts[outcome])
     tones: dict[Outcome, Tone] = {Outcome.PASS: "good", Outcome.FAIL: "bad"}
     figure = Figure(
         f"{counts[Outcome.PASS]} of {total}",

@@ -11,7 +11,6 @@ from workbench.report.html.answer import (
     RULE,
     Answer,
     Figure,
-    baseline,
     sentence,
 )
 from workbench.report.html.page import text
@@ -64,7 +63,7 @@ def answer_table(run: Run, found: Sequence[Answer], best: Answer | None, pricing
         "cells, and its bounds are those of the cells' bounds.",
         f"Cost: {pricing.asked}.",
     )
-    caption = f"Every variant against {baseline(run).name}"
+    caption = f"Every variant against {run.baseline.name}"
     return table_html(caption, columns, rows, notes, head=0)
 
 
@@ -138,7 +137,7 @@ def _measured_on(run: Run, best: Answer | None) -> str:
     if own.latency:
         count = len(own.latency)
         parts.append(f"{count} cell{'' if count == 1 else 's'} of latency on {run.machine.cpu}")
-    return f"Against {baseline(run).name}, over {' and '.join(parts)}." if parts else ""
+    return f"Against {run.baseline.name}, over {' and '.join(parts)}." if parts else ""
 
 
 def _terms(best: Answer | None, pricing: Pricing) -> str:

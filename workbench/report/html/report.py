@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from workbench.artifact import write_atomic
 from workbench.records import Run
 from workbench.report.grids import gates_grid, worst_grid
-from workbench.report.html.answer import Answer, answers, baseline, choose
+from workbench.report.html.answer import Answer, answers, choose
 from workbench.report.html.cost_part import cost_part
 from workbench.report.html.footprint import footprint_table
 from workbench.report.html.frontier import cells, frontier, quality_scale
@@ -132,7 +132,7 @@ class _Part:
             "id": self.id,
             "run": record,
             "best": self.best.variant if self.best else None,
-            "baseline": baseline(self.run).name,
+            "baseline": self.run.baseline.name,
             "quality": None if scale is None else {"kind": scale.kind, "label": scale.label},
             "frontier": [[p.as_data() for p in frontier(self.run, c)] for c in self.cells],
             "stages": stages(self.run),

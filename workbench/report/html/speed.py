@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 from workbench.records import Latency, Run
 from workbench.report.grids import NONE, latency_grid, ms_text, speedup_text
-from workbench.report.html.answer import baseline
 from workbench.report.html.tables import Cell, interval_cell, table_html
 
 MOST_SAMPLES = 101
@@ -37,7 +36,7 @@ def latency_table(run: Run) -> str:
     """Every variant in every cell."""
     measured = {v.name: v.measurement.latency for v in run.variants if v.measurement}
     skipped = {s for v in run.variants if v.measurement for s in v.measurement.skipped}
-    base = baseline(run).name
+    base = run.baseline.name
     grid = latency_grid(measured, baseline=base, skipped=sorted(skipped, key=str))
     settings = dict.fromkeys(cell.setting for cells in measured.values() for cell in cells)
     columns = ["variant", "batch", "sequence", "threads", "device", "p50 ms", "p95 ms", "p99 ms",

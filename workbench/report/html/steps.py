@@ -6,7 +6,7 @@ from typing import Any
 
 from workbench.records import Run, StepRecord
 from workbench.report.grids import NONE, bytes_text, ms_text
-from workbench.report.html.answer import baseline, mean_speedup
+from workbench.report.html.answer import mean_speedup
 from workbench.report.html.page import text
 from workbench.report.html.tables import Cell, interval_cell, table_html
 
@@ -57,7 +57,7 @@ def lineage_table(run: Run) -> str:
         "variant", "step", "model after", "saved by the step", "speed-up", "Δ quality",
         "worst output difference",
     )  # fmt: skip
-    base = baseline(run).name
+    base = run.baseline.name
     notes = (
         f"Speed-up and Δ quality are against {base}. They stand where the stage is a variant that "
         "was measured; what lies between was not.",
