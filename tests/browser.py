@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
+PATIENCE_MS = 180_000
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
 
 
@@ -34,5 +35,18 @@ def browser() -> Iterator[Browser]:
             executable_path=program,
             args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"],
         )
+        for opens in ("new_context", "new_page"):
+            setattr(started, opens, _patient(getattr(started, opens)))
         yield started
         started.close()
+
+
+def _patient(opens: Callable[..., Any]) -> Callable[..., Any]:
+    """What is opened waits longer than Playwright's 30 s: the machine may be busy."""
+
+    def opened(**options: Any) -> Any:
+        made = opens(**options)
+        made.set_default_timeout(PATIENCE_MS)
+        return made
+
+    return opened

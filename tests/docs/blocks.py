@@ -138,4 +138,4 @@ def _end(shell: subprocess.Popen[bytes]) -> None:
         os.killpg(shell.pid, signal.SIGTERM)
     except ProcessLookupError:
         return
-    shell.wait(timeout=30)
+    shell.wait(timeout=300)
