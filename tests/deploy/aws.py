@@ -20,6 +20,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
+
 ACCOUNT = "123456789012"
 REGION = "us-east-1"
 Start = Callable[..., Any]
@@ -72,6 +74,20 @@ class Aws:
             return _json(start, status, value)
 
         return answer
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What makes clients speak to this server."""
+        return {
+            "AWS_ENDPOINT_URL": self.url,
+            "AWS_ACCESS_KEY_ID": "testing",
+            "AWS_SECRET_ACCESS_KEY": "testing",
+        }
+
+    def use(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Have this process speak to this server, and not try again what fails."""
+        for name, value in (*self.environment.items(), ("AWS_MAX_ATTEMPTS", "1")):
+            monkeypatch.setenv(name, value)
 
     def put_bucket(self, name: str) -> None:
         """As if the bucket had been there before."""

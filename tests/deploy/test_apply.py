@@ -54,10 +54,7 @@ def cloud(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> It
     if request.param == "boto3":
         without_sdk(monkeypatch)
     with aws() as made:
-        monkeypatch.setenv("AWS_ENDPOINT_URL", made.url)
-        monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
-        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
-        monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+        made.use(monkeypatch)
         clients.cache_clear()
         clients()("s3").create_bucket(Bucket=BUCKET)
         made.calls.clear()

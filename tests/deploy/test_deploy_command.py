@@ -42,9 +42,7 @@ def cloud(artifact: Artifact) -> Iterator[Aws]:
 def workbench(cloud: Aws, tmp_path: Path) -> Command:
     environment = {
         **os.environ,
-        "AWS_ENDPOINT_URL": cloud.url,
-        "AWS_ACCESS_KEY_ID": "testing",
-        "AWS_SECRET_ACCESS_KEY": "testing",
+        **cloud.environment,
         "WORKBENCH_HOME": str(tmp_path / "home"),
     }
 

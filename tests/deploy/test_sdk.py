@@ -35,10 +35,7 @@ REQUESTS = st.recursive(
 @pytest.fixture
 def cloud(monkeypatch: pytest.MonkeyPatch) -> Iterator[Aws]:
     with aws() as made:
-        monkeypatch.setenv("AWS_ENDPOINT_URL", made.url)
-        monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
-        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
-        monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+        made.use(monkeypatch)
         made.put_bucket(BUCKET)
         yield made
 

@@ -27,6 +27,16 @@ EXAMPLES = (
     "workbench cost runs/minilm-int8 --requests 2M --family c7g,c6i",
     "workbench cost runs/minilm-int8 --traffic traffic.yaml --prices ours.yaml --json",
 )
+TRAFFIC = Annotated[
+    Path | None,
+    typer.Option(
+        "--traffic", help="The traffic's YAML file.", show_default="the recipe's, if it has any"
+    ),
+]
+REQUESTS = Annotated[
+    str | None,
+    typer.Option("--requests", help="Constant traffic instead: 2M (a month), or 20/s."),
+]
 HOURS = (720, 730, 744)
 VOLUMES = range(3, 9)
 """Powers of ten of the requests a month in ``--volumes``."""
@@ -41,16 +51,8 @@ def cost(
     measured: Annotated[
         Path, typer.Argument(help="A run directory, or a profile as YAML or JSON.", metavar="RUN")
     ],
-    traffic: Annotated[
-        Path | None,
-        typer.Option(
-            "--traffic", help="The traffic's YAML file.", show_default="the recipe's, if it has any"
-        ),
-    ] = None,
-    requests: Annotated[
-        str | None,
-        typer.Option("--requests", help="Constant traffic instead: 2M (a month), or 20/s."),
-    ] = None,
+    traffic: TRAFFIC = None,
+    requests: REQUESTS = None,
     region: Annotated[str, typer.Option(help="Region of the prices.")] = "us-east-1",
     variant: Annotated[
         list[str] | None, typer.Option("--variant", help="Only these variants; repeatable.")

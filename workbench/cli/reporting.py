@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from workbench.cli.costing import traffic_of
+from workbench.cli.costing import REQUESTS, TRAFFIC, traffic_of
 from workbench.cli.output import TerminalProgress
 from workbench.errors import ExitCode, InputError, MissingError
 
@@ -33,16 +33,8 @@ def report(
             show_default="report.html in the run directory, or here for several runs",
         ),
     ] = None,
-    traffic: Annotated[
-        Path | None,
-        typer.Option(
-            "--traffic", help="The traffic's YAML file.", show_default="the recipe's, if it has any"
-        ),
-    ] = None,
-    requests: Annotated[
-        str | None,
-        typer.Option("--requests", help="Constant traffic instead: 2M (a month), or 20/s."),
-    ] = None,
+    traffic: TRAFFIC = None,
+    requests: REQUESTS = None,
     region: Annotated[str, typer.Option(help="Region of the prices.")] = "us-east-1",
     explorer: Annotated[
         bool,
