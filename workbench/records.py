@@ -111,17 +111,32 @@ class Pooling(Record):
     normalize: bool = True
 
 
+class Structure(Record):
+    """How a torch module differs from what its factory or configuration builds.
+
+    Parameters take the shapes that the stored weights have. ``kept`` are the positions of the
+    children that a list of modules keeps; ``attributes`` the numbers that forward methods read,
+    by module; ``sparse`` the parameters whose zeros are to stay zeros.
+    """
+
+    kept: dict[str, tuple[int, ...]] = Field(default_factory=dict)
+    attributes: dict[str, dict[str, int | tuple[int, ...]]] = Field(default_factory=dict)
+    sparse: tuple[str, ...] = ()
+
+
 class TorchSource(Record):
     """How to build the torch module of a ``torch`` artifact.
 
     ``huggingface``: the artifact's folder is loaded by transformers. ``factory``: ``factory`` is
     ``module:function`` (or ``file.py:function`` beside the manifest), ``weights`` its state dict.
+    A huggingface artifact that a step has changed has ``weights`` too: its whole state dict.
     """
 
     kind: Literal["huggingface", "factory"]
     factory: str | None = None
     arguments: dict[str, Any] = Field(default_factory=dict)
     weights: str | None = None
+    structure: Structure | None = None
     task: str | None = Field(None, description="transformers task, such as feature-extraction.")
     pooling: Pooling | None = None
 

@@ -8,7 +8,7 @@ of the libraries. What the store has under a key is not made again: caching and 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property, partial
@@ -30,6 +30,7 @@ from workbench.profiler.job import Elsewhere, Job
 from workbench.progress import Progress, Work
 from workbench.records import (
     Footprint,
+    Latency,
     LatencyTable,
     Machine,
     Manifest,
@@ -44,7 +45,7 @@ from workbench.records import (
 from workbench.resolve import Resolved
 from workbench.run_directory import publish
 from workbench.runtime import few
-from workbench.steps import Step, StepContext
+from workbench.steps import Bench, Step, StepContext
 from workbench.store import Store
 from workbench.validate import validate
 
@@ -136,6 +137,9 @@ class Runner:
                 "options": step.model_dump(mode="json"),
                 "code": code_digest(type(step)),
                 "data": self.resolved.task.digest if step.uses_data else None,
+                "training": self.resolved.task.training_digest if step.uses_training else None,
+                "bench": self._bench_key if step.uses_bench else None,
+                "sources": step.sources(self.resolved.source.folder),
                 "isa": self.machine.isa if step.uses_machine else None,
                 **self._base,
             }
@@ -213,6 +217,11 @@ class Runner:
         """
         return self._artifact(self.leaves[variant])
 
+    @property
+    def artifact_of_model(self) -> Artifact:
+        """The recipe's model as it came."""
+        return self._artifact(self.root)
+
     # --- artifacts -----------------------------------------------------------------------------
 
     def _artifact(self, node: Node) -> Artifact:
@@ -228,12 +237,20 @@ class Runner:
         if node.step is None or parent is None:
             return self.resolved.model.materialize(folder)
         began = time.monotonic()
-        context = StepContext(
-            machine=self.machine,
-            calibration=self.resolved.task.calibration,
-            progress=self.progress.advance,
-        )
-        manifest, account = node.step.apply(parent, folder, context)
+        with self.store.scratch(node.key) as scratch:
+            context = StepContext(
+                machine=self.machine,
+                calibration=self.resolved.task.calibration,
+                progress=self.progress.advance,
+                say=lambda text: self.progress.note(doing=text),
+                training=self.resolved.task.training_set,
+                bench=_Bench(self),
+                model=self.artifact_of_model,
+                folder=self.resolved.source.folder,
+                scratch=scratch,
+                array=self.store.array,
+            )
+            manifest, account = node.step.apply(parent, folder, context)
         if manifest.format == "onnx":
             child = folder / (manifest.model_file or "model.onnx")
             from_onnx = parent.manifest.format == "onnx"
@@ -265,7 +282,7 @@ class Runner:
     # --- measurements --------------------------------------------------------------------------
 
     def _qualities(self, artifacts: dict[str, Artifact]) -> dict[str, Quality]:
-        keys = {name: self._outputs_key(artifact) for name, artifact in artifacts.items()}
+        keys = {name: self.outputs_key(artifact) for name, artifact in artifacts.items()}
         outputs = {
             name: self._work(f"quality · {name}", partial(self._outputs, artifact, keys[name]))
             for name, artifact in artifacts.items()
@@ -285,7 +302,8 @@ class Runner:
             for name in artifacts
         }
 
-    def _outputs_key(self, artifact: Artifact) -> str:
+    def outputs_key(self, artifact: Artifact) -> str:
+        """The store's key of an artifact's outputs on the task's evaluation samples."""
         # int8 kernels differ between instruction sets, so outputs are of one kind of machine.
         return digest(
             {
@@ -360,6 +378,12 @@ class Runner:
             "governor": here.governor,
             "profiler": self._profiler,
         }
+
+    @cached_property
+    def _bench_key(self) -> dict[str, Any]:
+        """What a step depends on that measures while it chooses."""
+        profile = self.resolved.profile.model_dump(mode="json")
+        return {"task": self.resolved.task.digest, "profile": profile, **self._machine_key}
 
     @property
     def _key_elsewhere(self) -> dict[str, Any]:
@@ -438,6 +462,37 @@ class Runner:
                 detail = record.account.summary
         self.progress.finish(label, seconds, reused=reused, detail=detail)
         return result
+
+
+class _Bench(Bench):
+    """The runner's measurements, for a step that measures while it chooses."""
+
+    def __init__(self, runner: Runner) -> None:
+        self._runner = runner
+
+    def quality(self, artifact: Artifact, reference: Artifact) -> Quality:
+        """See :class:`Bench`; the outputs of both are kept in the store."""
+        task, store = self._runner.resolved.task, self._runner.store
+        outputs, expected = (
+            store.array(self._runner.outputs_key(each), partial(task.outputs, each))
+            for each in (artifact, reference)
+        )
+        same = artifact.digest == reference.digest
+        return task.judge(outputs, None if same else expected, artifact.manifest.labels)
+
+    def latency(
+        self, models: Mapping[str, Path], baseline: str
+    ) -> Mapping[str, tuple[Latency, ...]]:
+        """See :class:`Bench`."""
+        model = self._runner.artifact_of_model
+        cells, _ = measure_latency(
+            dict(models),
+            baseline=baseline,
+            options=self._runner.resolved.profile,
+            vocabulary=vocabulary_of(model),
+            progress=lambda done, total: None,
+        )
+        return cells
 
 
 def _now() -> str:

@@ -7,6 +7,7 @@ Layout under the root (``WORKBENCH_HOME``, default ``~/.cache/workbench``)::
     arrays/<key>.npy        outputs of one artifact on one task
     timings.json            how long things took, for the time left
     locks/<key>.lock        one lock a key
+    scratch/<key>/          checkpoints of work that was not finished
 
 Something appears under its key whole or not at all: it is made in ``tmp/``, flushed and renamed
 under the key's lock. A process that dies leaves only a folder in ``tmp/``, which the next holder
@@ -15,6 +16,7 @@ of the lock removes. Failures are never stored.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -125,6 +127,24 @@ class Store:
                     temporary.unlink(missing_ok=True)
             self.performed += 1
             return made
+
+    @contextmanager
+    def scratch(self, key: str) -> Iterator[Path]:
+        """A folder for what makes a killed piece of work resume; it goes when the work is done.
+
+        It stays where the work failed or was interrupted. The key's lock is held by whoever makes
+        the artifact, so that one process at a time works in it.
+        """
+        folder = self.root / "scratch" / key
+        with disk_errors(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+        try:
+            yield folder
+        except BaseException:
+            with contextlib.suppress(OSError):
+                folder.rmdir()  # an empty one is of no use
+            raise
+        shutil.rmtree(folder, ignore_errors=True)
 
     def has(self, key: str) -> bool:
         """Whether anything is stored under a key."""

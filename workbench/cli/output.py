@@ -63,6 +63,7 @@ class TerminalProgress(Progress):
         self._task: TaskID = self._bar.add_task("", total=1.0, left="")
         self._pieces = Pieces()
         self._label = ""
+        self._doing = ""
 
     def __enter__(self) -> TerminalProgress:
         self._bar.start()
@@ -77,9 +78,15 @@ class TerminalProgress(Progress):
 
     def start(self, label: str) -> None:
         """Show the piece that begins."""
-        self._label = label
+        self._label, self._doing = label, ""
         self._pieces.start(label, time.monotonic())
         self._show()
+
+    def note(self, **facts: str | int) -> None:
+        """Show what the piece is at."""
+        if "doing" in facts:
+            self._doing = str(facts["doing"])
+            self._show()
 
     def advance(self, done: float, total: float) -> None:
         """Move the bar and correct the guess by the pace so far."""
@@ -106,7 +113,7 @@ class TerminalProgress(Progress):
         done, left = self._pieces.spent_s, self._pieces.left_s
         self._bar.update(
             self._task,
-            description=self._label,
+            description=f"{self._label} · {self._doing}" if self._doing else self._label,
             completed=done,
             total=max(done + left, 0.01),
             left=f"about {duration(left)} left" if left >= 1 else "",

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from workbench.artifact import digest
 from workbench.datasets._contents import content_hash
+from workbench.datasets._training_set import TrainingSet
 from workbench.errors import DataError
 from workbench.plugins import did_you_mean
 
@@ -118,11 +119,20 @@ class Dataset:
             if shared:
                 raise DataError(f"{self.name}: {len(shared)} {what} samples are in evaluation too.")
 
+    def joined(self) -> Split:
+        """All samples of all parts, without what says how they should be judged against others."""
+        parts = [part for part in (self.training, self.calibration, self.evaluation) if part]
+        labelled = all(part.labels is not None for part in parts)
+        return Split(
+            [item for part in parts for item in part.inputs],
+            [label for part in parts for label in part.labels or ()] if labelled else None,
+            [part.name_of(i) for part in parts for i in range(len(part))],
+        )
+
     @cached_property
     def digest(self) -> str:
-        """SHA-256 over contents, labels and which split they are in."""
-        splits = (self.evaluation, self.calibration, self.training)
-        return digest([None if split is None else split.described() for split in splits])
+        """SHA-256 over what is evaluated and calibrated with: contents, labels, split."""
+        return digest([split.described() for split in (self.evaluation, self.calibration)])
 
 
 def datasets() -> dict[str, Callable[[], Dataset]]:
@@ -181,3 +191,6 @@ def _pairs_among(pairs: Pairs, positions: Sequence[int]) -> Pairs:
     ]
     left, right, scores = zip(*kept, strict=True) if kept else ((), (), ())
     return Pairs(np.array(left, np.int64), np.array(right, np.int64), np.array(scores, np.float64))
+
+
+__all__ = ["Dataset", "Label", "Pairs", "Split", "TrainingSet", "datasets", "load_dataset"]

@@ -7,14 +7,16 @@ one), ``accepts`` and ``makes`` state the formats, and ``apply`` does the work.
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from workbench.artifact import Artifact
+from workbench.datasets import TrainingSet
+from workbench.errors import StepError
 from workbench.plugins import Plugin, make_plugin, plugins
-from workbench.records import Account, Format, Machine, Manifest
+from workbench.records import Account, Format, Latency, Machine, Manifest, Quality
 
 if TYPE_CHECKING:
     import numpy as np
@@ -22,18 +24,66 @@ if TYPE_CHECKING:
     Feed = dict[str, np.ndarray]
 
 
+class Bench:
+    """What a step may measure while it chooses: the runner's own measurements.
+
+    The base refuses, for a step that is applied without a runner.
+    """
+
+    def quality(self, artifact: Artifact, reference: Artifact) -> Quality:
+        """An ONNX artifact's quality on the task's evaluation samples, paired with a reference's.
+
+        Raises:
+            StepError: nothing can be measured here.
+        """
+        raise StepError("There is no task here to judge the quality by.")
+
+    def latency(
+        self, models: Mapping[str, Path], baseline: str
+    ) -> Mapping[str, tuple[Latency, ...]]:
+        """Latencies of ONNX files by name, measured interleaved on the recipe's profile.
+
+        Raises:
+            StepError: nothing can be measured here.
+        """
+        raise StepError("There is no profile here to measure the latency on.")
+
+
 @dataclass(frozen=True)
 class StepContext:
     """What a step may use beside its input.
 
     ``calibration`` yields feeds (input name → array with a leading batch axis) made from the
-    task's calibration split for the given artifact. ``progress`` takes the done and
-    the total part of the work.
+    task's calibration split for the given artifact; ``training`` gives the samples to learn from.
+    ``progress`` takes the done and the total part of the work, ``say`` what it is at.
+    ``model`` is the recipe's model as it came, ``folder`` what relative paths start at.
+    ``scratch`` is a folder that outlives a killed run, for checkpoints; it goes when the step is
+    done. ``array`` gives the array of a key, made when the store has it not.
     """
 
     machine: Machine
     calibration: Callable[[Artifact], Iterator[Feed]]
     progress: Callable[[float, float], None] = field(default=lambda done, total: None)
+    say: Callable[[str], None] = field(default=lambda text: None)
+    training: Callable[[Artifact], TrainingSet] | None = None
+    bench: Bench = field(default_factory=Bench)
+    model: Artifact | None = None
+    folder: Path = field(default_factory=Path)
+    scratch: Path | None = None
+    array: Callable[[str, Callable[[], np.ndarray]], np.ndarray] = field(
+        default=lambda key, make: make()
+    )
+
+    def training_set(self, artifact: Artifact) -> TrainingSet:
+        """The samples to learn from, as the artifact takes them.
+
+        Raises:
+            StepError: there are none here.
+            DataError: the task's data hold none.
+        """
+        if self.training is None:
+            raise StepError("There is no task here whose data could be learned from.")
+        return self.training(artifact)
 
 
 class Step(Plugin):
@@ -49,6 +99,27 @@ class Step(Plugin):
     def uses_data(self) -> bool:
         """Whether the result depends on the task's calibration data."""
         return False
+
+    @property
+    def uses_training(self) -> bool:
+        """Whether the result depends on the task's training data."""
+        return False
+
+    @property
+    def uses_bench(self) -> bool:
+        """Whether the result depends on what is measured: the evaluation data, the profile."""
+        return False
+
+    def sources(self, folder: Path) -> dict[str, str]:
+        """Digests of what the result depends on beside the parent, such as another model's files.
+
+        Args:
+            folder: what a relative path is relative to.
+
+        Raises:
+            WorkbenchError: it cannot be found.
+        """
+        return {}
 
     @property
     def uses_machine(self) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
@@ -19,7 +19,7 @@ from pydantic import Field
 import workbench.datasets
 import workbench.preprocess
 from workbench.artifact import Artifact, digest
-from workbench.datasets import Dataset, Split, load_dataset
+from workbench.datasets import Dataset, Split, TrainingSet, load_dataset
 from workbench.datasets.random import Seed
 from workbench.errors import DataError, ModelError, StepError, TooLargeError
 from workbench.plugins import (
@@ -50,8 +50,11 @@ class Task(Plugin):
     figures: ClassVar[tuple[str, ...]]
     """Measurements that gates may name: ``quality`` where there is a score, and agreements."""
     data: str = Field(description="Name of a data set, or a path relative to the recipe.")
+    training: str | None = Field(
+        None, description="Data to learn from, named as `data` is; none: the training part of it."
+    )
     limit: int | None = Field(
-        None, gt=0, description="At most so many samples for evaluation and for calibration."
+        None, gt=0, description="At most so many samples for each of the data's parts."
     )
     batch: int = Field(16, gt=0, description="Samples per call while evaluating.")
     calibration_samples: int = Field(128, gt=0, description="At most so many for calibration.")
@@ -74,8 +77,15 @@ class Task(Plugin):
         return bound
 
     def load(self, folder: Path) -> Dataset:
-        """The data set that ``data`` names."""
-        return load_dataset(self.data, folder=folder)
+        """The data set that ``data`` names, with all of ``training`` to learn from.
+
+        Raises:
+            DataError: a sample to learn from is one that is evaluated.
+        """
+        dataset = load_dataset(self.data, folder=folder)
+        if self.training is None:
+            return dataset
+        return replace(dataset, training=load_dataset(self.training, folder=folder).joined())
 
     def require(self, samples: Split) -> None:
         """Refuse data that lack what the task needs, such as labels.
@@ -98,6 +108,19 @@ class Task(Plugin):
         from workbench.tasks._generate import generate
 
         return generate(artifact, samples.inputs)
+
+    def targets(self, samples: Split, labels: Sequence[str] | None) -> np.ndarray | None:
+        """What a model should give for each sample, samples along the first axis; none: unknown.
+
+        Args:
+            samples: samples to learn from.
+            labels: the class names of the model, where it has any.
+        """
+        return None
+
+    def loss(self, output: Any, targets: Any) -> Any:
+        """How far the first output of a batch is from its targets: torch tensors → a scalar."""
+        raise NotImplementedError(f"{self.name} has targets, but no loss")
 
     @abstractmethod
     def judge(
@@ -125,7 +148,7 @@ class BoundTask:
     @cached_property
     def digest(self) -> str:
         """SHA-256 over all that can change a figure: data, options, code, library versions."""
-        options = self.task.model_dump(mode="json", exclude={"data"})
+        options = self.task.model_dump(mode="json", exclude={"data", "training"})
         return digest(
             {
                 "task": self.task.name,
@@ -134,6 +157,38 @@ class BoundTask:
                 "code": [code_digest(type(self.task)), _sources()],
                 "versions": [version("tokenizers"), version("pillow"), version("numpy")],
             }
+        )
+
+    @cached_property
+    def training_digest(self) -> str:
+        """SHA-256 over all that can change what is learned."""
+        return digest([self.digest, self._training.described()])
+
+    @property
+    def _training(self) -> Split:
+        training = self.dataset.training
+        if training is None or not len(training):
+            raise DataError(
+                f"The data '{self.task.data}' hold no sample to learn from.",
+                hint="Name some with the task's option `training`.",
+            )
+        return training.limited(self.task.limit)
+
+    def training_set(self, artifact: Artifact) -> TrainingSet:
+        """The samples to learn from, as an artifact takes them.
+
+        Raises:
+            DataError: there are none.
+        """
+        samples = self._training
+        inputs = self.task.inputs(artifact, samples)
+        targets = self.task.targets(samples, artifact.manifest.labels)
+        return TrainingSet(
+            feed=lambda positions: make_feed(artifact, [inputs[i] for i in positions]),
+            hashes=samples.hashes,
+            digest=self.training_digest,
+            targets=targets,
+            loss=None if targets is None else self.task.loss,
         )
 
     def check(self, artifact: Artifact) -> None:

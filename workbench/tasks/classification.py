@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -52,6 +52,16 @@ class Classification(Task):
             )
         known = classes if isinstance(classes, int) else None
         self._indices(samples, artifact.manifest.labels, known)
+
+    def targets(self, samples: Split, labels: Sequence[str] | None) -> np.ndarray | None:
+        """Class indices, int64 ``[samples]``; none where the samples have no labels."""
+        return None if samples.labels is None else self._indices(samples, labels, None)
+
+    def loss(self, output: Any, targets: Any) -> Any:
+        """Cross entropy of logits, float ``[batch, classes]``, with class indices ``[batch]``."""
+        from torch.nn.functional import cross_entropy
+
+        return cross_entropy(output, targets)
 
     def judge(
         self,
