@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from importlib.metadata import PackageNotFoundError, distribution
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+# As the command line does it: threads that spin while they wait are slow where much runs at once.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 # How long an example takes says something of the machine, not of the code.
 settings.register_profile("shared", deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -201,14 +201,16 @@ def _convert_bin(source: Path, target: Path) -> None:
 
 
 def _make_tiny(source: Path, target: Path) -> None:
-    """Tiny random weights of the same architecture: two layers, few heads, the same vocabulary."""
+    """Tiny random weights of the same architecture: narrow layers, few heads, the same vocabulary.
+
+    It has as many layers as the original, so that a recipe may name them.
+    """
     import torch
     from transformers import AutoConfig
 
     config = AutoConfig.from_pretrained(str(source))
     heads = max(1, min(4, int(getattr(config, "num_attention_heads", 4) or 4)))
     small = {
-        "num_hidden_layers": 2,
         "num_attention_heads": heads,
         "num_key_value_heads": heads,
         "hidden_size": heads * 8,
@@ -263,4 +265,23 @@ def load_module(folder: Path, source: TorchSource) -> Any:
             f"{folder} lacks {len(missing)} weights, such as '{missing[0]}'.",
             hint="Its weights are of another architecture than its config.json says.",
         )
+    return module.eval()
+
+
+def build_from_config(folder: Path, source: TorchSource) -> Any:
+    """The untrained transformers module of a folder's configuration, with eager attention.
+
+    Raises:
+        ModelError: transformers cannot build it.
+    """
+    import torch
+    from transformers import AutoConfig
+
+    try:
+        config = AutoConfig.from_pretrained(str(folder), local_files_only=True)
+        module = auto_class(source.task).from_config(
+            config, attn_implementation="eager", torch_dtype=torch.float32
+        )
+    except Exception as error:  # transformers raises many types for a bad folder
+        raise ModelError(f"{folder} cannot be built: {str(error).splitlines()[0]}") from error
     return module.eval()

@@ -19,7 +19,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from workbench import hugging_face, torch_modules, weights
+from workbench import hugging_face, torch_modules, torch_structure, weights
 from workbench.artifact import digest, disk_errors, file_digest
 from workbench.errors import InputError, MissingError, ModelError
 from workbench.hugging_face import download, files_of_folder
@@ -39,7 +39,7 @@ from workbench.weights import check_finite, read_state
 from workbench.yaml_source import read_yaml
 
 CARD = "model.yaml"
-CODE = (sys.modules[__name__], hugging_face, torch_modules, weights)
+CODE = (sys.modules[__name__], hugging_face, torch_modules, torch_structure, weights)
 """The modules that make root artifacts: part of every key."""
 
 

@@ -65,6 +65,7 @@ def resolve(source: RecipeSource, *, smoke: bool = False) -> Resolved:
         limit = min(SMOKE_SAMPLES, task.limit or SMOKE_SAMPLES)
         task = task.model_copy(update={"limit": limit})
     bound = _at(source, ("task",), lambda: task.bind(source.folder))
+    _check_steps(source, chains, bound)
     return Resolved(
         source=source,
         model=model.as_smoke() if smoke else model,
@@ -170,17 +171,31 @@ def _chains(source: RecipeSource) -> dict[str, Chain]:
     }
 
 
+def _check_steps(source: RecipeSource, chains: dict[str, Chain], task: BoundTask) -> None:
+    """What steps need is there: samples to learn from, packages, the files of other models."""
+    for name, chain in chains.items():
+        for index, step in enumerate(chain):
+            place = ("variants", name, index)
+            step.check()
+            _at(source, place, lambda step=step: step.sources(source.folder))
+            if step.uses_training:
+                _at(source, place, lambda: task.training_digest)
+
+
 def _check_formats(source: RecipeSource, chains: dict[str, Chain], first: Format) -> None:
     for name, chain in chains.items():
         current = first
         for index, step in enumerate(chain):
             if step.accepts != current:
                 before = f"after '{chain[index - 1].name}'" if index else "for this model"
-                hint = (
-                    "Put 'export' before it."
-                    if step.accepts == "onnx"
-                    else "The model is ONNX already: leave the step out."
-                )
+                exported = any(earlier.makes != earlier.accepts for earlier in chain[:index])
+                hint = "Put 'export' before it."
+                if step.accepts == "torch":
+                    hint = (
+                        f"Put '{step.name}' before 'export'."
+                        if exported
+                        else "The model is ONNX already: leave the step out."
+                    )
                 raise source.error(
                     ("variants", name, index),
                     f"'{step.name}' takes a {step.accepts} model, but {before} it is {current}.",

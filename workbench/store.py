@@ -20,6 +20,7 @@ import contextlib
 import json
 import os
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
     import numpy as np
 
 Made = TypeVar("Made", bound=BaseModel)
+FORGOTTEN_S = 14 * 24 * 3600
+"""Checkpoints that nobody came back to for so long go."""
 
 
 def default_root() -> Path:
@@ -138,6 +141,10 @@ class Store:
         folder = self.root / "scratch" / key
         with disk_errors(folder):
             folder.mkdir(parents=True, exist_ok=True)
+            folder.touch()
+        for other in folder.parent.iterdir():
+            if time.time() - other.stat().st_mtime > FORGOTTEN_S:
+                shutil.rmtree(other, ignore_errors=True)
         try:
             yield folder
         except BaseException:

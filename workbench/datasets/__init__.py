@@ -126,7 +126,7 @@ class Dataset:
         return Split(
             [item for part in parts for item in part.inputs],
             [label for part in parts for label in part.labels or ()] if labelled else None,
-            [part.name_of(i) for part in parts for i in range(len(part))],
+            [name for part in parts for name in part.ids],
         )
 
     @cached_property

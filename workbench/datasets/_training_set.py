@@ -18,12 +18,14 @@ class TrainingSet:
     first axis). ``targets`` holds what the model should give for each sample, along the first
     axis, or none where the samples are not labelled; ``loss`` takes the model's first output and
     the targets of a batch as torch tensors and gives a scalar. ``hashes`` are the contents'
-    SHA-256, so that a part can be held out that is the same on every machine.
+    SHA-256, so that a part can be held out that is the same on every machine; ``sizes`` their
+    rough sizes (a text's characters), so that batches can hold samples of a size.
     """
 
     feed: Callable[[Sequence[int]], dict[str, np.ndarray]]
     hashes: Sequence[str]
     digest: str
+    sizes: Sequence[int]
     targets: np.ndarray | None = None
     loss: Callable[[Any, Any], Any] | None = None
 

@@ -39,14 +39,29 @@ class Bench:
         raise StepError("There is no task here to judge the quality by.")
 
     def latency(
-        self, models: Mapping[str, Path], baseline: str
+        self, models: Mapping[str, Path], baseline: str, *, quick: bool = False
     ) -> Mapping[str, tuple[Latency, ...]]:
         """Latencies of ONNX files by name, measured interleaved on the recipe's profile.
+
+        ``quick`` takes fewer rounds, in one process: for an order, not for a figure.
 
         Raises:
             StepError: nothing can be measured here.
         """
         raise StepError("There is no profile here to measure the latency on.")
+
+    def cost(
+        self, artifacts: Mapping[str, Artifact], latencies: Mapping[str, tuple[Latency, ...]]
+    ) -> Mapping[str, float]:
+        """US dollars a month of the cheapest hosting option under the recipe's traffic, by name.
+
+        ``latencies`` are what :meth:`latency` gave under these names.
+
+        Raises:
+            StepError: nothing can be priced here.
+            InputError: the recipe has no traffic, or no option serves it.
+        """
+        raise StepError("There is no traffic here to price.")
 
 
 @dataclass(frozen=True)
@@ -109,6 +124,13 @@ class Step(Plugin):
     def uses_bench(self) -> bool:
         """Whether the result depends on what is measured: the evaluation data, the profile."""
         return False
+
+    def check(self) -> None:
+        """Refuse, before anything long begins, what this machine lacks for the step.
+
+        Raises:
+            MissingError: a package is not installed; says what to type.
+        """
 
     def sources(self, folder: Path) -> dict[str, str]:
         """Digests of what the result depends on beside the parent, such as another model's files.

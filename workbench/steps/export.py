@@ -6,7 +6,6 @@ transformers. What it does not know goes the general way, :func:`_through_torch`
 
 from __future__ import annotations
 
-import inspect
 import logging
 import warnings
 from collections.abc import Callable, Iterator
@@ -22,9 +21,10 @@ from workbench.onnx_file import read_onnx, save_onnx
 from workbench.records import Account, Format, Manifest, Parity, Pooling, Signature, TensorSpec
 from workbench.runtime import few, open_session, random_feed, runtime_reason, signature_of
 from workbench.steps import Step, StepContext
+from workbench.steps._forward import forward, reason_of, tensors_of
 from workbench.steps._graph import Graph
 from workbench.steps._parts import bytes_by_part
-from workbench.steps._pooling import append_pooling, pool
+from workbench.steps._pooling import append_pooling
 from workbench.torch_modules import load_torch
 
 if TYPE_CHECKING:
@@ -187,40 +187,14 @@ def _reference(module: Any, manifest: Manifest) -> Callable[[Feed], np.ndarray]:
     """torch's answer to a feed as the exported graph shall give it: its first output, pooled."""
     import torch
 
-    accepted = inspect.signature(module.forward).parameters
-    pooling = manifest.source.pooling if manifest.source else None
-    order = [spec.name for spec in manifest.signature.inputs]
+    run = forward(module, manifest)
 
-    def run(feed: Feed) -> np.ndarray:
+    def answer(feed: Feed) -> np.ndarray:
         with torch.no_grad():
-            tensors = {name: torch.from_numpy(value) for name, value in feed.items()}
-            try:
-                if all(name in accepted for name in tensors):
-                    output = module(**tensors)
-                else:
-                    output = module(*(tensors[name] for name in order))
-            except Exception as error:  # the model's code may raise anything
-                shapes = ", ".join(f"{k} {v.dtype}{list(v.shape)}" for k, v in feed.items())
-                raise StepError(
-                    f"The model's forward fails on a real input ({shapes}): {_reason(error)}",
-                    hint="Compare the inputs that the recipe states with those of forward.",
-                ) from error
-            first = _first_output(output)
-            if pooling is not None:
-                first = pool(first, tensors["attention_mask"], pooling)
-            result: np.ndarray = first.float().numpy().copy()
+            result: np.ndarray = run(tensors_of(feed)).float().numpy().copy()
             return result
 
-    return run
-
-
-def _first_output(output: Any) -> Any:
-    import torch
-
-    while not isinstance(output, torch.Tensor):
-        values = list(output.values()) if isinstance(output, dict) else list(output)
-        output = values[0]
-    return output
+    return answer
 
 
 def _through_optimum(module: Any, task: str, opset: int, path: Path) -> bool:
@@ -248,7 +222,7 @@ def _through_optimum(module: Any, task: str, opset: int, path: Path) -> bool:
         try:
             export(module, make(module.config), path, opset=opset, do_constant_folding=True)
         except Exception as error:  # the tracer raises whatever the model's code raises
-            raise StepError(f"Optimum cannot export this {kind}: {_reason(error)}") from error
+            raise StepError(f"Optimum cannot export this {kind}: {reason_of(error)}") from error
     return True
 
 
@@ -281,14 +255,15 @@ def _through_torch(
             _rename_outputs(path)
             return "torch.onnx (torch.export)", {}
         except Exception as error:  # the exporter raises whatever the model's code raises
-            first = _reason(error)
+            first = reason_of(error)
         path.unlink(missing_ok=True)
         _refuse_data_dependence(first)
         try:
             torch.onnx.export(module, values, str(path), dynamo=False, dynamic_axes=axes, **common)
         except Exception as error:
             raise StepError(
-                f"The model cannot be exported: {first} The tracing exporter says: {_reason(error)}"
+                f"The model cannot be exported: {first} "
+                f"The tracing exporter says: {reason_of(error)}"
             ) from error
     _rename_outputs(path, {"batch"} if any(0 in a for a in axes.values()) else set())
     return "torch.onnx (tracing)", {"torch.export_failed": first}
@@ -358,20 +333,6 @@ def _describe(pooling: Pooling | None) -> str:
     if pooling is None:
         return "none"
     return f"{pooling.mode}{' + normalize' if pooling.normalize else ''}, in the graph"
-
-
-def _reason(error: BaseException) -> str:
-    """The sentence of an exporter's error that speaks of the model."""
-    chain: list[BaseException] = []
-    cause: BaseException | None = error
-    while cause is not None and cause not in chain:
-        chain.append(cause)
-        cause = cause.__cause__ or cause.__context__
-    for item in reversed(chain):
-        lines = [line.strip() for line in str(item).splitlines() if line.strip()]
-        if lines:
-            return f"{type(item).__name__}: {lines[0][:300]}"
-    return type(error).__name__
 
 
 @contextmanager

@@ -187,6 +187,7 @@ class BoundTask:
             feed=lambda positions: make_feed(artifact, [inputs[i] for i in positions]),
             hashes=samples.hashes,
             digest=self.training_digest,
+            sizes=[len(item) if isinstance(item, str) else 0 for item in inputs],
             targets=targets,
             loss=None if targets is None else self.task.loss,
         )
