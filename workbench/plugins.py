@@ -10,6 +10,7 @@ import difflib
 import hashlib
 import importlib
 import pkgutil
+import re
 from collections.abc import Iterable, Mapping
 from functools import cache
 from importlib.metadata import entry_points
@@ -61,12 +62,12 @@ def plugins(package: str, base: type[Plugin]) -> dict[str, type[Any]]:
 
 @cache
 def code_digest(plugin: type[Plugin]) -> str:
-    """SHA-256 of the plug-in's module and of its folder's helper modules.
+    """SHA-256 of the plug-in's module and of what it uses of its package, directly or not.
 
-    A change of the code that makes a result is thereby a change of the result's key.
+    A change of the code that makes a result is thereby a change of the result's key; a change of
+    another plug-in's code is none.
     """
-    module = importlib.import_module(plugin.__module__)
-    return sources_digest(_sources(module))
+    return sources_digest(module_sources(importlib.import_module(plugin.__module__)))
 
 
 def sources_digest(paths: Iterable[Path]) -> str:
@@ -77,9 +78,22 @@ def sources_digest(paths: Iterable[Path]) -> str:
     return sha.hexdigest()
 
 
-def _sources(module: ModuleType) -> list[Path]:
-    path = Path(module.__file__ or "")
-    return [path, *sorted(p for p in path.parent.glob("_*.py"))]
+def module_sources(module: ModuleType) -> list[Path]:
+    """The module's file and those of the modules of its package that it names, and they, in order.
+
+    Names are looked for in the text, so that an import within a function counts too.
+    """
+    package = module.__name__.rpartition(".")[0]
+    name = re.compile(rf"\b{re.escape(package)}\.(\w+)")
+    start = Path(module.__file__ or "")
+    found, waiting = {start}, [start]
+    while waiting:
+        for used in name.findall(waiting.pop().read_text(encoding="utf-8")):
+            path = start.parent / f"{used}.py"
+            if path not in found and path.is_file():
+                found.add(path)
+                waiting.append(path)
+    return sorted(found)
 
 
 def nearest(word: str, words: Iterable[str]) -> str | None:
@@ -134,12 +148,17 @@ def make_plugin(
     return parse_options(known[name], dict(options or {}), f"{what} '{name}'")
 
 
+def option_names(model: type[BaseModel]) -> list[str]:
+    """The options as a user writes them: a field's alias where its name is none in Python."""
+    return [info.alias or name for name, info in model.model_fields.items()]
+
+
 def explain(error: ValidationError, model: type[BaseModel]) -> str:
     """One sentence about the first fault of a pydantic validation."""
     first = telling_fault(error)
     key = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
-        return f"unknown option '{key}'. {did_you_mean(key, model.model_fields)}"
+        return f"unknown option '{key}'. {did_you_mean(key, option_names(model))}"
     if first["type"] == "missing":
         return f"'{key}' is missing."
     message = first["msg"].removeprefix("Value error, ")

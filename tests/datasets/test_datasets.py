@@ -355,7 +355,7 @@ class TestNamedData:
         data = load_dataset("mnist_5k", folder=Path())
         assert data.training
         sizes = [len(s) for s in (data.evaluation, data.calibration, data.training)]
-        assert sizes == [3000, 500, 1500]
+        assert sizes == [1000, 1000, 3000]
         assert data.evaluation.inputs[0].shape == (28, 28)
         assert set(data.evaluation.labels or ()) == set(range(10))
 

@@ -47,6 +47,14 @@ def nothing_left(folder):
         (("data: data.npz", "data: other.npz"), ["recipe.yaml:6", "other.npz"]),
         (("classification:", "clasification:"), [":6", "Did you mean 'classification'?"]),
         (("[batch, 32]", "[batch, 33]"), ["33"]),
+        (("[export, {quantize", "[finetune, export, {quantize"), [":9", "hold no sample to learn"]),
+        (("{data: data.npz}", "{data: data.npz, training: data.npz}"), [":6", "in evaluation too"]),
+        (("[export, {quantize", "[export, finetune, {quantize"), [":9", "before 'export'"]),
+        (("[export, {quantize", "[prune, export, {quantize"), [":9", "needs a `target`"]),
+        (
+            ("[export, {quantize", "[{distill: {student: {model: none}}}, export, {quantize"),
+            [":9", "no model 'none'"],
+        ),
     ],
 )
 def test_a_wrong_recipe_is_refused(cli, project, tmp_path, change, says):

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from workbench.errors import MissingError
-from workbench.models import find_model, model_cards
+from workbench.models import model_cards
 from workbench.recipe import load_recipe
-from workbench.resolve import check, recipe_schema
+from workbench.resolve import check, recipe_schema, resolve
 from workbench.run_directory import load_run
 
 ROOT = Path(__file__).parents[2]
@@ -25,9 +25,10 @@ def test_a_shipped_recipe_is_valid_and_named_like_its_file(path):
 @pytest.mark.slow
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
 def test_a_shipped_recipe_goes_the_whole_way(cli, path, tmp_path):
-    recipe = load_recipe(path).recipe
+    source = load_recipe(path)
+    recipe = source.recipe
     try:
-        find_model(recipe.model, folder=path.parent)
+        resolve(source, smoke=True)
     except MissingError as error:
         pytest.skip(str(error))
     result = cli("run", path, "--smoke")

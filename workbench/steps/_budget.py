@@ -8,7 +8,8 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from workbench.errors import StepError
-from workbench.steps._channels import Channels, makers, readers, restore, silence
+from workbench.steps._channels import Channels, makers, readers
+from workbench.steps._compensate import restore, silence
 from workbench.steps._forward import forward, tensors_of
 from workbench.steps._importance import unit_scores
 
@@ -94,6 +95,7 @@ def sensitivities(
     found: Sequence[Channels],
     scores: Mapping[str, Any],
     feeds: Sequence[Feed],
+    moments: dict[Any, Any],
     size: Size,
     say: Callable[[int, int], None],
 ) -> list[Sensitivity]:
@@ -105,6 +107,7 @@ def sensitivities(
         found: its channels.
         scores: importance per channel, by name.
         feeds: calibration feeds.
+        moments: of the inputs of layers, with which the rest is fitted anew; empty: it is not.
         size: of the module.
         say: told how many sets are done, and of how many.
 
@@ -129,7 +132,7 @@ def sensitivities(
             count = min(item.units - 1, round(level * item.units))
             if count < 1 or count / item.units in at:
                 continue
-            held = silence(item, item.indices(order[:count]))
+            held = silence([(item, item.indices(order[:count]))], moments)
             with torch.inference_mode():
                 error = sum(
                     float((run(batch) - output).double().square().sum())

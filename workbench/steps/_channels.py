@@ -180,31 +180,6 @@ def remove(module: Any, manifest: Manifest, feed: Feed, doomed: dict[str, list[i
         )
 
 
-def silence(item: Channels, indices: Sequence[int]) -> list[tuple[Any, Any]]:
-    """Make the layers that read some channels ignore them: what removing them would compute.
-
-    Returns:
-        Parameters and what they held, to put back.
-    """
-    import torch
-
-    held = []
-    with torch.no_grad():
-        for layer, columns in readers(item, indices):
-            held.append((layer.weight, layer.weight.detach().clone()))
-            layer.weight[:, columns] = 0
-    return held
-
-
-def restore(held: list[tuple[Any, Any]]) -> None:
-    """Put parameters back."""
-    import torch
-
-    with torch.no_grad():
-        for parameter, values in held:
-            parameter.copy_(values)
-
-
 def readers(item: Channels, indices: Sequence[int]) -> list[tuple[Any, list[int]]]:
     """The layers that read some of the channels, each with the input channels that it reads."""
     wanted = set(indices)

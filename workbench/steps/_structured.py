@@ -14,6 +14,7 @@ from workbench.errors import StepError
 from workbench.records import Account, Manifest
 from workbench.steps._budget import Sensitivity, Size, allocate, sensitivities, size_of
 from workbench.steps._channels import Found, find_channels, remove
+from workbench.steps._compensate import gather, silence
 from workbench.steps._forward import forward, tensors_of
 from workbench.steps._imitation import kind_of, output_loss
 from workbench.steps._importance import by_activation, by_magnitude, by_taylor
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     Feed = dict[str, np.ndarray]
 
 LATENCY_TRIALS = 5
+MEASURED = 4
 TAYLOR_SAMPLES = 512
 
 
@@ -96,14 +98,20 @@ class _Work:
         self.manifest = source.manifest
         self.module = load_torch(source.path, self.manifest)
         calibration = context.calibration(source)
-        self.feeds = list(batches(calibration, options.samples, lambda done, total: None))
+        feeds = list(batches(calibration, options.samples, lambda done, total: None))
+        # What is fitted looks better on the data it was fitted to: a quarter is for measuring.
+        self.feeds = feeds[::MEASURED]
+        self.fitted = [f for i, f in enumerate(feeds) if i % MEASURED] or self.feeds
         self.skipped: list[Any] = []
+        self.moments: dict[Any, Any] = {}
 
     def round(self, targets: Mapping[str, float], whole: Size, number: int) -> dict[str, Any]:
         """Measure, choose and remove once; says what it found."""
         table = self.table(number)
         chosen = self.choose(table, targets, whole)
         before = self._outputs()
+        doomed = [(row.item, row.doomed(chosen[row.item.name])) for row in table]
+        silence(doomed, self.moments)
         self.module = self._without(table, chosen)
         return {
             "target": dict(targets),
@@ -129,8 +137,11 @@ class _Work:
             self.context.progress(number + 0.5 * done / total, self.options.rounds)
 
         scores = self._scores(found)
+        self.moments = {}
+        if self.options.compensate:
+            self.moments = gather(self.module, self.manifest, found.channels, self.fitted)
         return sensitivities(
-            self.module, self.manifest, found.channels, scores, self.feeds, size, say
+            self.module, self.manifest, found.channels, scores, self.feeds, self.moments, size, say
         )
 
     def choose(
@@ -193,7 +204,7 @@ class _Work:
         if self.options.importance == "magnitude":
             return by_magnitude(found.channels)
         if self.options.importance == "activation":
-            return by_activation(self.module, self.manifest, found.channels, self.feeds)
+            return by_activation(self.module, self.manifest, found.channels, self.fitted)
         learned = self.context.training_set(self.source)
         loss = label_loss(self.module, self.manifest, learned)
         positions, _ = learned.held_out(0.1)

@@ -45,8 +45,9 @@ class Prune(Step):
 
     - ``structured``: channels, neurons and attention heads are removed for good, wherever they are
       read, to a ``target``. How much the output suffers from each layer is measured first, so that
-      the budget goes where it costs least; ``rounds`` with ``finetune`` or ``distill`` in between
-      get further. Every runtime is faster by it.
+      the budget goes where it costs least, and the weights that are left are fitted to make up for
+      what went (He et al. 2017, arXiv:1707.06168); ``rounds`` with training in between get
+      further. Every runtime is faster by it.
     - ``layers``: whole layers are removed; of the candidates the ones without which the output
       changes least.
     - ``unstructured``: single weights become zero. Dense runtimes gain no speed from it and the
@@ -72,6 +73,11 @@ class Prune(Step):
         description="structured: what a channel counts by: its weights, the first-order change of "
         "the task's loss (needs labels), or the energy it brings to the layers that read it.",
     )
+    compensate: bool = Field(
+        True,
+        description="structured: fit the weights that are left to the layers' outputs on "
+        "calibration data, by least squares.",
+    )
     rounds: int = Field(
         1, ge=1, description="structured: in so many parts, trained after each but the last."
     )
@@ -84,7 +90,7 @@ class Prune(Step):
         "compute them in groups."
     )  # fmt: skip
     samples: int = Field(
-        64, gt=0, description="structured, layers: calibration samples to measure with."
+        128, gt=0, description="structured, layers: calibration samples to use at most."
     )
     keep: int | tuple[int, ...] | None = Field(
         None, description="layers: how many to keep, or which (from 0)."
