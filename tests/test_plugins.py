@@ -8,8 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from workbench import runner
 from workbench.plugins import module_sources
+from workbench.recipe import load_recipe
+from workbench.resolve import resolve
+from workbench.runner import Runner
 from workbench.steps import distill, quantize
+from workbench.store import Store
 
 
 @pytest.fixture
@@ -38,6 +43,25 @@ def test_a_plugins_sources_are_all_that_it_uses_of_its_package(package: Path) ->
     module.__file__ = str(package / "one.py")
     names = [path.name for path in module_sources(module)]
     assert names == ["_deep.py", "_late.py", "_shared.py", "one.py"]
+
+
+def test_a_change_of_a_steps_code_makes_its_artifacts_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "net.py").write_text("import torch\ndef build(): return torch.nn.Linear(4, 2)\n")
+    (tmp_path / "recipe.yaml").write_text(
+        "name: keys\nmodel: {factory: net.py:build, inputs: [{name: x, shape: [batch, 4]}]}\n"
+        "task: agreement\nvariants: {fp32: [export]}\n"
+    )
+    resolved = resolve(load_recipe(tmp_path / "recipe.yaml"))
+
+    def key() -> str:
+        return Runner(resolved, Store(tmp_path / "store")).leaves["fp32"].key
+
+    before = key()
+    assert key() == before
+    monkeypatch.setattr(runner, "code_digest", lambda step: "of other code")
+    assert key() != before
 
 
 def test_training_is_not_repeated_because_the_code_of_quantization_changed() -> None:

@@ -17,6 +17,9 @@ COMPENSATED_ROWS = 4096
 FOUR_BITS = 7
 """The largest 4-bit integer."""
 
+SHARES = (1.0, 0.95, 0.9, 0.85, 0.8, 0.75, 0.7)
+"""Of the scale that clips nothing: what 4-bit blocks try."""
+
 _DAMPING = 0.01
 _PANEL = 64
 
@@ -57,7 +60,8 @@ def scales_of(weight: Array, top: int, block: int | None, *, per_channel: bool =
     """Scales such that the largest weight of each group becomes an end: (blocks, outputs).
 
     With 4 bits the largest weight becomes -8, the end that is further out, by a scale of its sign:
-    that spares an eighth of the step.
+    that spares an eighth of the step. Of that scale and smaller ones, which clip the largest
+    weights, each block takes the one with the least squared error.
     """
     import numpy as np
 
@@ -70,7 +74,22 @@ def scales_of(weight: Array, top: int, block: int | None, *, per_channel: bool =
     furthest = np.where(highest > -lowest, highest, lowest)
     scales = furthest / -8 if top == FOUR_BITS else np.abs(furthest) / top
     scales[np.abs(scales) < np.finfo(np.float32).tiny] = 1.0
+    if top == FOUR_BITS and per_channel:
+        scales = np.stack([_least_error(*pair) for pair in zip(blocks, scales, strict=True)])
     return scales.astype(np.float32)
+
+
+def _least_error(block: Array, scale: Array) -> Array:
+    """Of a block's 4-bit scales, one per output, the share of each that rounds it best."""
+    import numpy as np
+
+    best, least = scale, np.full(scale.shape, np.inf)
+    for share in SHARES:
+        tried = scale * share
+        rounded = np.clip(np.rint(block / tried), -8, FOUR_BITS) * tried
+        error = np.square(rounded - block).sum(axis=0)
+        best, least = np.where(error < least, tried, best), np.minimum(error, least)
+    return best
 
 
 def round_weight(
@@ -100,6 +119,18 @@ def round_weight(
     else:
         values = _compensated(weight, rows, top, feedback)
     return Rounded(values.astype(np.int8), scales, block or len(weight))
+
+
+def round_to(weight: Array, steps: Array, *, top: int, feedback: Feedback) -> Array:
+    """Compensated integers, as floats, of a weight (inputs, outputs) whose steps are given.
+
+    Args:
+        weight: float32.
+        steps: the weight of one integer step, of the weight's shape.
+        top: largest integer; the least is its negative (-8 for 7).
+        feedback: how each rounding error is made up for in the channels that follow.
+    """
+    return _compensated(weight, steps, top, feedback)
 
 
 def feedback_of(gram: Array) -> Feedback:
