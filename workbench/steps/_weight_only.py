@@ -18,6 +18,7 @@ from workbench.steps._products import (
     find_products,
     share_weights,
 )
+from workbench.steps._recurrent import RECURRENT, TOO_WIDE, Seen, seen_inputs
 from workbench.steps._rounding import Feedback, Rounded, feedback_of, round_weight
 from workbench.steps._watch import watch
 
@@ -35,8 +36,10 @@ SMALLEST_BLOCK = 8
 KERNEL_BLOCKS = {8: 128, 4: 32}
 INT8_ACCUMULATION = 4
 """MatMulNBits' accuracy level: inputs are rounded to int8 per block inside the kernel."""
-HEAVY = frozenset({"MatMul", "Gemm", "Conv", "ConvTranspose", "Gather", "EmbedLayerNormalization"})
-OUTPUT_AXIS = {"Conv": 0, "FusedConv": 0, "ConvTranspose": 1}
+HEAVY = frozenset(
+    {"MatMul", "Gemm", "Conv", "ConvTranspose", "Gather", "EmbedLayerNormalization", "LSTM", "GRU"}
+)
+OUTPUT_AXIS = {"Conv": 0, "FusedConv": 0, "ConvTranspose": 1, "LSTM": 1, "GRU": 1}
 
 
 @dataclass(frozen=True)
@@ -77,7 +80,11 @@ def quantize_weights(
             shrink_tables(graph, excluded, result)
         elif options.embeddings:
             _gather_nibbles(graph, excluded, options, result)
-    _decode_at_load(graph, originals, excluded, feedback, options, result)
+    recurrent: dict[str, Seen] = {}
+    if options.rounding == "compensated":
+        recurrent = seen_inputs(graph, excluded, options.samples, source, context)
+        feedback |= {name: seen.feedback for name, seen in recurrent.items()}
+    _decode_at_load(graph, originals, excluded, feedback, recurrent, options, result)
     if not result.changed:
         raise StepError("No weight was found that is large enough to be stored smaller.")
     return result
@@ -94,11 +101,16 @@ def _decode_at_load(
     originals: set[str],
     excluded: set[str],
     feedback: dict[str, Feedback],
+    recurrent: dict[str, Seen],
     options: QuantizeOptions,
     result: Result,
 ) -> None:
     decoding: list[onnx.NodeProto] = []
     for site in _sites(graph, originals, excluded, options, result):
+        if site.name in recurrent and recurrent[site.name].spread > TOO_WIDE:
+            spread = recurrent[site.name].spread
+            result.skip(site.name, f"its inputs differ {spread:.0f}-fold: it would suffer")
+            continue
         wanted = options.block or (32 if options.bits == 4 else None)
         bits = options.bits
         block = fit_block(len(site.matrix), wanted) if wanted else None
@@ -138,6 +150,8 @@ def _sites(
         if values is None or values.ndim < 2:
             continue
         kind = readers[0].op_type
+        if kind in RECURRENT and values.ndim < 3:
+            continue  # biases and first states
         is_table = kind in ("Gather", "EmbedLayerNormalization")
         if any(node.name in excluded for node in readers):
             result.skip(name, "excluded")
