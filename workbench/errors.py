@@ -7,12 +7,14 @@
     │   ├── DataError              a task's data, or data that does not fit the model
     │   ├── GateError              a gate's expression
     │   └── TooLargeError          a model that does not fit into this machine's memory
+    ├── BudgetError       exit 1   no result keeps the quality that was asked for
     ├── StepError         exit 3   a step could not do its work
     ├── MissingError      exit 4   a package, a device or disk space is not on this machine
     └── CorruptError      exit 5   a stored file is not what was written
 
-Exit code 1 is no error: it says that a gate failed; 70 is a fault of the workbench itself. A
-message is one sentence about what is wrong and, in ``hint``, one about how to mend it.
+Exit code 1 says that a gate failed, which is no error, or that a step found nothing within its
+budget of quality; 70 is a fault of the workbench itself. A message is one sentence about what is
+wrong and, in ``hint``, one about how to mend it.
 """
 
 from __future__ import annotations
@@ -55,7 +57,10 @@ class InputError(WorkbenchError):
 
 
 class RecipeError(InputError):
-    """A recipe is wrong at a place: file, 1-based line, and dotted key where known."""
+    """A recipe is wrong at a place: file, 1-based line, and dotted key where known.
+
+    ``plain`` is the message without its place.
+    """
 
     def __init__(
         self,
@@ -67,6 +72,7 @@ class RecipeError(InputError):
         hint: str | None = None,
     ) -> None:
         self.file, self.line, self.key = file, line, key
+        self.plain = message
         where = ":".join(str(part) for part in (file, line) if part is not None)
         at = f"{key}: " if key else ""
         super().__init__(f"{where}: {at}{message}" if where else f"{at}{message}", hint=hint)
@@ -86,6 +92,12 @@ class GateError(InputError):
 
 class TooLargeError(InputError):
     """A model does not fit into this machine's memory."""
+
+
+class BudgetError(WorkbenchError):
+    """Nothing that a step found keeps its budget of quality; says the best that was found."""
+
+    exit_code = ExitCode.GATE_FAILED
 
 
 class StepError(WorkbenchError):

@@ -12,6 +12,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from workbench.errors import InputError, RecipeError
 from workbench.plugins import explain, nearest, telling_fault
 from workbench.profile_options import ProfileOptions
+from workbench.search_options import SearchOptions
 from workbench.yaml_source import YamlSource, parse_value, read_yaml
 
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
@@ -100,6 +101,9 @@ class Recipe(_Part):
     )
     traffic: str | dict[str, Any] | None = Field(
         None, description="What is to be priced: a traffic file, or its keys, as {requests: 2M}."
+    )
+    search: SearchOptions | None = Field(
+        None, description="Chains for `workbench search` to try; the other commands pass over it."
     )
 
     @field_validator("variants")
@@ -213,7 +217,11 @@ def _keep(data: dict[str, Any], only: tuple[str, ...], file: Path) -> None:
             gate["variants"] = [name for name in gate["variants"] if name in data["variants"]]
 
 
-_MODELS: dict[str, type[BaseModel]] = {"profile": ProfileOptions, "gates": Gate}
+_MODELS: dict[str, type[BaseModel]] = {
+    "profile": ProfileOptions,
+    "gates": Gate,
+    "search": SearchOptions,
+}
 
 
 def _explain(error: ValidationError, source: YamlSource) -> RecipeError:

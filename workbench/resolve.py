@@ -2,21 +2,37 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
 
 from workbench.cost.traffic import Traffic, read_traffic, traffic_in
 from workbench.errors import GateError, InputError, RecipeError
 from workbench.gates import impossible, parse_gate
 from workbench.models import ModelReference, find_model
+from workbench.objectives import (
+    COST,
+    Objective,
+    objective_impossible,
+    parse_constraint,
+    parse_objective,
+)
+from workbench.plugins import telling_fault
 from workbench.profile_options import ProfileOptions
-from workbench.recipe import Recipe, RecipeSource
+from workbench.recipe import NamedUse, Recipe, RecipeSource, Use
+from workbench.recipe_schema import recipe_schema
 from workbench.records import Format, Setting
-from workbench.steps import Step, make_step, steps
-from workbench.tasks import BoundTask, Task, make_task, tasks
+from workbench.search_options import Space, SpaceError
+from workbench.steps import Step, make_step
+from workbench.tasks import BoundTask, Task, make_task
 
 Chain = tuple[Step, ...]
 SMOKE_SAMPLES = 16
+LOOKED_AT = 2000
+"""Combinations of a search that are looked at to tell a value that never fits."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +76,9 @@ def resolve(source: RecipeSource, *, smoke: bool = False) -> Resolved:
     _check_gates(source, task)
     traffic = _traffic(source)
     model = _at(source, ("model",), lambda: find_model(recipe.model, folder=source.folder))
-    _check_formats(source, chains, "onnx" if model.kind == "onnx" else "torch")
+    first: Format = "onnx" if model.kind == "onnx" else "torch"
+    _check_formats(source, chains, first)
+    _check_search(source, task, first)
     if smoke:
         limit = min(SMOKE_SAMPLES, task.limit or SMOKE_SAMPLES)
         task = task.model_copy(update={"limit": limit})
@@ -85,49 +103,31 @@ def check(source: RecipeSource) -> None:
     """
     chains = _chains(source)
     recipe = source.recipe
-    _check_gates(source, _task(source))
+    task = _task(source)
+    _check_gates(source, task)
     _traffic(source)
     if isinstance(recipe.model, str) and recipe.model.endswith(".onnx"):
-        _check_formats(source, chains, "onnx")
+        first: Format = "onnx"
     else:
-        first: Format = next((chain[0].accepts for chain in chains.values() if chain), "onnx")
-        _check_formats(source, chains, first)
+        first = next((chain[0].accepts for chain in chains.values() if chain), "onnx")
+    _check_formats(source, chains, first)
+    _check_search(source, task, first)
 
 
-def recipe_schema() -> dict[str, Any]:
-    """JSON Schema of a recipe, with every step's and task's options, for editors."""
-    schema = Recipe.model_json_schema()
-    definitions = schema.setdefault("$defs", {})
+def with_variants(resolved: Resolved, variants: Mapping[str, Sequence[Use]]) -> Resolved:
+    """A resolved recipe with other variants; model and data are not looked up again.
 
-    def uses(plugins: dict[str, Any]) -> list[dict[str, Any]]:
-        forms: list[dict[str, Any]] = [{"enum": sorted(plugins)}]
-        for name, cls in plugins.items():
-            options = cls.model_json_schema()
-            definitions.update(options.pop("$defs", {}))
-            short = getattr(cls, "shorthand", None)
-            text = [options["properties"].get(short, {"type": "string"})] if short else []
-            forms.append(
-                {
-                    "type": "object",
-                    "properties": {name: {"anyOf": [options, *text, {"type": "null"}]}},
-                    "required": [name],
-                    "additionalProperties": False,
-                }
-            )
-        return forms
-
-    description = schema["properties"]["task"].get("description", "")
-    schema["properties"]["task"] = {"anyOf": uses(tasks()), "description": description}
-    schema["properties"]["variants"]["additionalProperties"] = {
-        "type": "array",
-        "items": {"anyOf": uses(steps())},
-    }
-    gate = definitions["Gate"]
-    schema["properties"]["gates"]["items"] = {"anyOf": [{"type": "string"}, gate]}
-    definitions.pop("Use", None)
-    schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
-    schema["title"] = "workbench recipe"
-    return schema
+    Raises:
+        RecipeError: a chain does not fit together, or lacks what it needs.
+        MissingError: a package that a step needs is not installed.
+    """
+    uses = {name: list(chain) for name, chain in variants.items()}
+    recipe = resolved.recipe.model_copy(update={"variants": uses})
+    source = resolved.source.model_copy(update={"recipe": recipe})
+    chains = _chains(source)
+    _check_formats(source, chains, "onnx" if resolved.model.kind == "onnx" else "torch")
+    _check_steps(source, chains, resolved.task)
+    return replace(resolved, source=source, chains=chains)
 
 
 def _at(source: RecipeSource, place: tuple[str | int, ...], find: Any) -> Any:
@@ -234,6 +234,101 @@ def _check_gates(source: RecipeSource, task: Task) -> None:
                 )
 
 
+def _check_search(source: RecipeSource, task: Task, first: Format) -> None:
+    """The `search:` block, if there is one: every value fits somewhere, every figure is given."""
+    recipe, search = source.recipe, source.recipe.search
+    if search is None:
+        return
+    for index, text in enumerate(search.objectives):
+        place: tuple[str | int, ...] = ("search", "objectives", index)
+        objective: Objective = _at(source, place, lambda text=text: parse_objective(text))
+        if reason := objective_impossible(objective, _cells(recipe.profile), task.figures):
+            raise source.error(place, reason)
+        if objective.name == COST and recipe.traffic is None:
+            hint = "Give it one: traffic: {requests: 1M}"
+            raise source.error(place, "the recipe has no traffic to price.", hint)
+        if text in search.objectives[:index]:
+            raise source.error(place, f"'{text}' stands here twice.")
+    for index, text in enumerate(search.constraints):
+        place = ("search", "constraints", index)
+        parsed = _at(source, place, lambda text=text: parse_constraint(text))
+        if reason := impossible(parsed, _cells(recipe.profile), task.figures):
+            raise source.error(place, reason)
+    try:
+        space = Space(search.steps)
+        for at, use in space.uses():
+            _check_open_step(space.of_step(at, use), use, at)
+    except SpaceError as error:
+        at = ("search", "steps", *error.place)
+        raise source.error(at, error.message, error.hint) from error
+    _check_open_chains(source, space, first)
+
+
+def open_steps(space: Space) -> Iterator[Step]:
+    """Every valid step that a search's chains may hold, as far as they are looked at."""
+    for place, use in space.uses():
+        own = space.of_step(place, use)
+        drawn = (
+            [use] if own is None else [own.draw(v).steps[0] for v in own.combinations(LOOKED_AT)]
+        )
+        for one in drawn:
+            with suppress(SpaceError):
+                yield _drawn_step(one, place)
+
+
+def _check_open_step(space: Space | None, use: Any, place: tuple[str | int, ...]) -> None:
+    """A step of a search; each value that is open in it makes a valid step with some others."""
+    if space is None:
+        _drawn_step(use, place)
+        return
+    fitting: set[tuple[str, Any]] = set()
+    faults: dict[tuple[str, Any], SpaceError] = {}
+    for values in space.combinations(LOOKED_AT):
+        drawn = space.draw(values)
+        try:
+            _drawn_step(drawn.steps[0], place)
+            fitting.update(drawn.knobs.items())
+        except SpaceError as error:
+            faults |= {pair: error for pair in drawn.knobs.items() if pair not in faults}
+    if fitting and space.listed > LOOKED_AT:
+        return  # a value may fit with others that were not looked at
+    for knob in space.knobs:
+        for value in knob.values:
+            if (knob.name, value) in faults and (knob.name, value) not in fitting:
+                fault = faults[knob.name, value]
+                raise SpaceError((*place, *knob.place[1:]), fault.message, hint=fault.hint)
+
+
+def _drawn_step(use: Any, place: tuple[str | int, ...]) -> Step:
+    try:
+        named: Use = TypeAdapter(NamedUse).validate_python(use)
+        return make_step(named.name, named.options)
+    except ValidationError as error:
+        message = telling_fault(error)["msg"].removeprefix("Value error, ")
+        raise SpaceError(place, f"{message}.") from error
+    except InputError as error:
+        raise SpaceError(place, error.message, hint=error.hint) from error
+
+
+def _check_open_chains(source: RecipeSource, space: Space, first: Format) -> None:
+    """Some chain fits together; what the first that does not lacks is told where none does."""
+    fault: RecipeError | None = None
+    for values in space.combinations(LOOKED_AT):
+        try:
+            chain = tuple(_drawn_step(use, ()) for use in space.draw(values).steps)
+            _check_formats(source, {"search": chain}, first)
+        except SpaceError:
+            continue
+        except RecipeError as error:
+            fault = fault or error
+            continue
+        return
+    if space.listed > LOOKED_AT:
+        return  # others may fit
+    told = f"no chain of it fits: {fault.plain}" if fault else "no chain of it fits."
+    raise source.error(("search", "steps"), told, fault.hint if fault else None)
+
+
 def _cells(profile: ProfileOptions) -> list[Setting]:
     """All cells that a profile can have, whatever axes the model turns out to have."""
     return [
@@ -256,4 +351,4 @@ def _smoke_profile(profile: ProfileOptions) -> ProfileOptions:
     )
 
 
-__all__ = ["Resolved", "check", "recipe_schema", "resolve"]
+__all__ = ["Resolved", "check", "open_steps", "recipe_schema", "resolve", "with_variants"]

@@ -21,6 +21,7 @@ import workbench.profiler
 import workbench.runtime
 import workbench.validate
 from workbench.artifact import Artifact, digest
+from workbench.errors import InputError
 from workbench.gates import judge
 from workbench.machine import machine
 from workbench.plugins import code_digest, sources_digest
@@ -55,6 +56,9 @@ if TYPE_CHECKING:
     Feed = dict[str, np.ndarray]
 
 PARITY_SAMPLES = 4
+QUICK_SECONDS = 0.5
+"""Seconds for a cell and artifact where a step asks for a rough figure."""
+
 Result = TypeVar("Result")
 
 
@@ -135,7 +139,7 @@ class Runner:
                 "parent": parent,
                 "step": step.name,
                 "options": step.model_dump(mode="json"),
-                "code": code_digest(type(step)),
+                "step_code": code_digest(type(step)),
                 "data": self.resolved.task.digest if step.uses_data else None,
                 "training": self.resolved.task.training_digest if step.uses_training else None,
                 "bench": self._bench_key if step.uses_bench else None,
@@ -163,7 +167,7 @@ class Runner:
         artifacts = {name: self._artifact(node) for name, node in self.leaves.items()}
         qualities = self._qualities(artifacts)
         footprints = {
-            name: self._work(f"size and memory · {name}", partial(self._footprint, artifact))
+            name: self._work(f"size and memory · {name}", partial(self.footprint, artifact))
             for name, artifact in artifacts.items()
         }
         table = self._work(self._latency_label, partial(self._latency, artifacts))
@@ -221,6 +225,11 @@ class Runner:
     def artifact_of_model(self) -> Artifact:
         """The recipe's model as it came."""
         return self._artifact(self.root)
+
+    @property
+    def bench(self) -> Bench:
+        """The measurements of any artifact beside another, as steps take them."""
+        return _Bench(self)
 
     # --- artifacts -----------------------------------------------------------------------------
 
@@ -319,7 +328,8 @@ class Runner:
         self.progress.note(key=key)
         return self.store.array(key, lambda: task.outputs(artifact, progress=self.progress.advance))
 
-    def _footprint(self, artifact: Artifact) -> Footprint:
+    def footprint(self, artifact: Artifact) -> Footprint:
+        """Size, load time and memory of an ONNX artifact, measured or from the store."""
         profile = self.resolved.profile
         sizes = profile.sizes(
             artifact.manifest.signature, profile.grid(artifact.manifest.signature)[0]
@@ -469,6 +479,7 @@ class _Bench(Bench):
 
     def __init__(self, runner: Runner) -> None:
         self._runner = runner
+        self.figures = runner.resolved.task.task.figures
 
     def quality(self, artifact: Artifact, reference: Artifact) -> Quality:
         """See :class:`Bench`; the outputs of both are kept in the store."""
@@ -481,18 +492,67 @@ class _Bench(Bench):
         return task.judge(outputs, None if same else expected, artifact.manifest.labels)
 
     def latency(
-        self, models: Mapping[str, Path], baseline: str
+        self, models: Mapping[str, Path], baseline: str, *, quick: bool = False
     ) -> Mapping[str, tuple[Latency, ...]]:
         """See :class:`Bench`."""
         model = self._runner.artifact_of_model
+        profile = self._runner.resolved.profile
+        if quick:
+            less = {"seconds": min(profile.seconds, QUICK_SECONDS), "processes": 1}
+            profile = profile.model_copy(update=less)
         cells, _ = measure_latency(
             dict(models),
             baseline=baseline,
-            options=self._runner.resolved.profile,
+            options=profile,
             vocabulary=vocabulary_of(model),
             progress=lambda done, total: None,
         )
         return cells
+
+    def cost(
+        self, artifacts: Mapping[str, Artifact], latencies: Mapping[str, tuple[Latency, ...]]
+    ) -> Mapping[str, float]:
+        """See :class:`Bench`; the memory of each is measured in a fresh process."""
+        from workbench.cost.catalog import Catalog
+        from workbench.cost.planner import plan
+        from workbench.cost.profile import profiles_of_run
+
+        runner = self._runner
+        traffic = runner.resolved.traffic
+        if traffic is None:
+            raise InputError(
+                "A step is to make the cost least, and the recipe has no traffic to price.",
+                hint="Give it one: traffic: {requests: 1M}",
+            )
+        if not artifacts:
+            return {}
+        variants = tuple(
+            VariantResult(
+                name=name,
+                baseline=at == 0,
+                key=artifact.digest,
+                signature=artifact.manifest.signature,
+                lineage=artifact.manifest.lineage,
+                measurement=Measurement(
+                    footprint=runner.footprint(artifact),
+                    latency=latencies[name],
+                ),
+            )
+            for at, (name, artifact) in enumerate(artifacts.items())
+        )
+        run = Run(
+            name=runner.resolved.name, created=_now(), recipe={}, model=runner.resolved.model.name,
+            task=runner.resolved.recipe.task.name, machine=runner.machine, measured=_now(),
+            variants=variants, seconds=0,
+        )  # fmt: skip
+        found = plan(profiles_of_run(run), traffic, Catalog.standard(), break_evens=False)
+        prices: dict[str, float] = {}
+        for variant in found.variants:
+            if variant.best is None:
+                reason = " ".join(r.reasons[0] for r in variant.refusals[:1])
+                raise InputError(f"No hosting option serves the recipe's traffic. {reason}")
+            prices[variant.variant] = float(variant.best.usd.mid)
+        return prices
 
 
 def _now() -> str:

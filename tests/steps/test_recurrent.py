@@ -15,25 +15,31 @@ INPUTS, HIDDEN = 24, 32
 GATES = {"LSTM": 4, "GRU": 3}
 
 
-def net(folder: Path, kind: str) -> Artifact:
+def net(folder: Path, kind: str, directions: int = 1) -> Artifact:
     rows = GATES[kind] * HIDDEN
+    way = "forward" if directions == 1 else "bidirectional"
     nodes = [
         helper.make_node("Transpose", ["x"], ["t"], name="by_time", perm=[1, 0, 2]),
-        helper.make_node(kind, ["t", "w", "r", "b"], ["y"], name="cell", hidden_size=HIDDEN),
+        helper.make_node(
+            kind, ["t", "w", "r", "b"], ["y"], name="cell", hidden_size=HIDDEN, direction=way
+        ),
     ]
     weights = {
-        "w": weight(1, rows, INPUTS, seed=1),
-        "r": 0.3 * weight(1, rows, HIDDEN, seed=2),
-        "b": 0.1 * weight(1, 2 * rows, seed=3),
+        "w": weight(directions, rows, INPUTS, seed=1),
+        "r": 0.3 * weight(directions, rows, HIDDEN, seed=2),
+        "b": 0.1 * weight(directions, 2 * rows, seed=3),
     }
     inputs = {"x": (FLOAT, ["batch", 10, INPUTS])}
-    return artifact(folder, model(nodes, inputs, {"y": [10, 1, "batch", HIDDEN]}, weights))
+    return artifact(folder, model(nodes, inputs, {"y": [10, directions, "batch", HIDDEN]}, weights))
 
 
+@pytest.mark.parametrize("directions", [1, 2])
 @pytest.mark.parametrize("kind", ["LSTM", "GRU"])
-def test_recurrent_weights_are_stored_in_8_bits_and_biases_stay(tmp_path: Path, kind: str) -> None:
+def test_recurrent_weights_are_stored_in_8_bits_and_biases_stay(
+    tmp_path: Path, kind: str, directions: int
+) -> None:
     feed = {"x": weight(16, 10, INPUTS, seed=4)}
-    source = net(tmp_path / "net", kind)
+    source = net(tmp_path / "net", kind, directions)
     small, account = step(source, "quantize", [feed], scheme="weight-only")
     assert account.changed == {kind: 2}
     assert small.model_path.stat().st_size < 0.4 * source.model_path.stat().st_size

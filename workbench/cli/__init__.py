@@ -25,6 +25,7 @@ from workbench.cli import (
     recipes,
     reporting,
     running,
+    searching,
     serving,
     tracking,
     ui,
@@ -64,6 +65,7 @@ def _options(
 
 
 running.add(app)
+searching.add(app)
 checking.add(app)
 profiling.add(app)
 comparing.add(app)

@@ -71,6 +71,7 @@ def _text(value: Any) -> str:
 @steps.command("list")
 def list_steps(as_json: AS_JSON = False) -> None:
     """List the steps."""
+    from workbench.plugins import option_names
     from workbench.steps import steps as all_steps
 
     found = all_steps()
@@ -78,7 +79,7 @@ def list_steps(as_json: AS_JSON = False) -> None:
         print_json({name: cls.model_json_schema() for name, cls in found.items()})
         return
     rows = [
-        (name, f"{cls.accepts} → {cls.makes}", ", ".join(cls.model_fields), cls.title())
+        (name, f"{cls.accepts} → {cls.makes}", ", ".join(option_names(cls)), cls.title())
         for name, cls in found.items()
     ]
     print_table("Steps", ("name", "formats", "options", "what it does"), rows)
@@ -95,13 +96,14 @@ def show_step(name: Annotated[str, typer.Argument(help="Name of a step.")]) -> N
 @tasks.command("list")
 def list_tasks(as_json: AS_JSON = False) -> None:
     """List the tasks."""
+    from workbench.plugins import option_names
     from workbench.tasks import tasks as all_tasks
 
     found = all_tasks()
     if as_json:
         print_json({name: cls.model_json_schema() for name, cls in found.items()})
         return
-    rows = [(name, ", ".join(cls.model_fields), cls.title()) for name, cls in found.items()]
+    rows = [(name, ", ".join(option_names(cls)), cls.title()) for name, cls in found.items()]
     print_table("Tasks", ("name", "options", "what it measures"), rows)
 
 
@@ -116,15 +118,15 @@ def show_task(name: Annotated[str, typer.Argument(help="Name of a task.")]) -> N
 def _show_plugin(name: str, found: dict[str, Any], what: str) -> None:
     import inspect
 
-    from workbench.plugins import did_you_mean
+    from workbench.plugins import did_you_mean, option_names
 
     if name not in found:
         raise InputError(f"There is no {what} '{name}'.", hint=did_you_mean(name, found))
     cls = found[name]
     typer.echo(inspect.cleandoc(cls.__doc__ or "") + "\n")
     rows = [
-        (field, _type(info.annotation), _default(info), info.description or "")
-        for field, info in cls.model_fields.items()
+        (option, _type(info.annotation), _default(info), info.description or "")
+        for option, info in zip(option_names(cls), cls.model_fields.values(), strict=True)
     ]
     print_table(f"Options of {name}", ("option", "type", "default", "meaning"), rows)
 
@@ -135,6 +137,8 @@ def _type(annotation: Any) -> str:
     parts = get_args(annotation)
     if get_origin(annotation) is Literal:
         return " | ".join(map(str, parts))
+    if get_origin(annotation) is dict:
+        return "mapping"
     if get_origin(annotation) is tuple:
         return f"list of {_type(parts[0])}"
     names = [_type(part) for part in parts if part is not type(None)]

@@ -135,7 +135,7 @@ def _profile(run: Run, variant: VariantResult, points: tuple[Point, ...]) -> Ser
         memory_bytes=footprint.peak_memory_bytes,
         model_bytes=footprint.model_bytes,
         load_s=footprint.load_ms.value / 1000 if footprint.load_ms else None,
-        integer=any("int8" in str(step.options) for step in variant.lineage),
+        integer=any("int8" in f"{step.options} {step.account.changed}" for step in variant.lineage),
     )
 
 

@@ -75,9 +75,7 @@ def speak(sentences: Sequence[tuple[str, str]]) -> list[Wave]:
 def _main(folder: Path) -> None:
     """Speak the JSON list on standard input: all lengths as uint32, then all samples as int16."""
     library = ctypes.CDLL(str(folder / LIBRARIES.get(sys.platform, LIBRARIES["linux"])))
-    rate = library.espeak_Initialize(
-        _SYNCHRONOUS, _BUFFER_MS, str(folder).encode(), _DO_NOT_EXIT
-    )
+    rate = library.espeak_Initialize(_SYNCHRONOUS, _BUFFER_MS, str(folder).encode(), _DO_NOT_EXIT)
     if rate != RATE:
         raise SystemExit(f"its voices in {folder} cannot be read (rate {rate}, not {RATE})")
     chunks: list[bytes] = []

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from workbench.profiler.explanation import Explanation, explain
-    from workbench.profiler.footprint import measure_footprint, measure_macs
+    from workbench.profiler.footprint import count_footprint, measure_footprint, measure_macs
     from workbench.profiler.graph import read_signature
     from workbench.profiler.latency import measure_latency
 
 __all__ = [
     "Explanation",
+    "count_footprint",
     "explain",
     "measure_footprint",
     "measure_latency",
@@ -26,6 +27,7 @@ __all__ = [
 
 _HOMES = {
     "Explanation": "explanation",
+    "count_footprint": "footprint",
     "explain": "explanation",
     "measure_footprint": "footprint",
     "measure_latency": "latency",

@@ -53,25 +53,39 @@ def measure_footprint(
         ModelError: the file cannot be read, loaded or run.
         TooLargeError: there is too little memory.
     """
-    path, size_bytes = files_of(model)
-    graph = read_model(path)
-    own_bytes = model_bytes(path, graph)
-    check_memory(own_bytes, str(path))
-    signature = signature_of_graph(graph.graph)
+    path, _ = files_of(model)
+    counted = count_footprint(model)
+    check_memory(counted.model_bytes, str(path))
+    signature = signature_of_graph(read_model(path).graph)
     high = vocabulary or DEFAULT_VOCABULARY
-    weights = [constant for constant in constants(graph) if constant.weight]
     with tempfile.TemporaryDirectory(prefix="workbench-profile-") as name:
         folder = Path(name)
         inputs = feed if feed is not None else random_feed(signature, sizes, high=high)
-        return Footprint(
-            size_bytes=size_bytes or own_bytes,
-            model_bytes=own_bytes,
-            parameters=sum(weight.elements for weight in weights),
-            sparsity=round(sparsity(weights, path.parent), 6),
-            load_ms=_load_time(path, folder),
-            peak_memory_bytes=_peak_memory(path, folder, inputs),
-            macs=measure_macs(path, sizes=sizes, feed=feed, vocabulary=vocabulary),
+        return counted.model_copy(
+            update={
+                "load_ms": _load_time(path, folder),
+                "peak_memory_bytes": _peak_memory(path, folder, inputs),
+                "macs": measure_macs(path, sizes=sizes, feed=feed, vocabulary=vocabulary),
+            }
         )
+
+
+def count_footprint(model: Artifact | Path) -> Footprint:
+    """What :func:`measure_footprint` reads off the files: sizes, parameters and sparsity.
+
+    Raises:
+        ModelError: the file cannot be read.
+    """
+    path, size_bytes = files_of(model)
+    graph = read_model(path)
+    own_bytes = model_bytes(path, graph)
+    weights = [constant for constant in constants(graph) if constant.weight]
+    return Footprint(
+        size_bytes=size_bytes or own_bytes,
+        model_bytes=own_bytes,
+        parameters=sum(weight.elements for weight in weights),
+        sparsity=round(sparsity(weights, path.parent), 6),
+    )
 
 
 def measure_macs(

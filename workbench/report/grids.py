@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from workbench.records import (
     Footprint,
@@ -16,6 +17,7 @@ from workbench.records import (
     Quality,
     Run,
     Skipped,
+    StepRecord,
     VariantResult,
 )
 
@@ -37,7 +39,8 @@ def run_grids(run: Run) -> tuple[Grid, ...]:
     measured = {v.name: v.measurement.latency for v in run.variants if v.measurement}
     baseline = run.baseline.name
     latency = latency_grid(measured, baseline=baseline)
-    grids = [_summary(run), latency, _steps(run), worst_grid(run), gates_grid(run)]
+    steps = [_steps(run), *curve_grids(run)]
+    grids = [_summary(run), latency, *steps, worst_grid(run), gates_grid(run)]
     return tuple(grid for grid in grids if grid.rows)
 
 
@@ -262,6 +265,62 @@ def _steps(run: Run) -> Grid:
         columns=("step", "variants", "account", "worst output difference", "took"),
         rows=tuple(rows),
     )
+
+
+def curve_grids(run: Run) -> list[Grid]:
+    """The trade-off curve of each step that weighed candidates, such as ``quantize: auto``."""
+    records = {record.key: record for v in run.variants for record in v.lineage}
+    return [curve_grid(record) for record in records.values() if "curve" in record.account.choices]
+
+
+def curve_grid(record: StepRecord) -> Grid:
+    """The candidates that a step weighed, the cheapest first; an arrow marks the chosen one."""
+    choices = record.account.choices
+    curve = choices["curve"]
+    notes = [f"Budget: {choices['within']}. Judged: {choices['judged']}."]
+    if choices["for"] != "size":
+        notes.append(
+            "Timed: the fastest of those that keep the budget, and the last that does not."
+        )
+    return Grid(
+        title=f"Candidates of {record.step} for least {choices['for']}, of which → was taken",
+        columns=(
+            "",
+            "layers",
+            "size",
+            f"Δ {curve[0]['metric']}",
+            "closeness",
+            "speed-up",
+            "USD a month",
+            "within the budget",
+        ),
+        rows=tuple(map(_curve_row, curve)),
+        notes=tuple(notes),
+    )
+
+
+def _curve_row(point: dict[str, Any]) -> tuple[str, ...]:
+    quality = Quality(
+        metric=point["metric"],
+        difference=_interval(point["difference"]),
+        agreement=point["agreement"],
+        samples=0,
+    )
+    usd = point["usd_month"]
+    return (
+        "→" if point["chosen"] else "",
+        ", ".join(f"{count} {scheme}" for scheme, count in point["layers"].items()),
+        bytes_text(point["size_bytes"]),
+        interval_text(quality.difference, 4, sign=True),
+        closeness_text(quality),
+        speedup_text(_interval(point["speedup"])),
+        NONE if usd is None else f"{usd:,.2f}",
+        "yes" if point["keeps"] else f"no: {point['budget']}",
+    )
+
+
+def _interval(found: dict[str, float] | None) -> Interval | None:
+    return None if found is None else Interval(**found, n=0)
 
 
 def worst_grid(run: Run, most: int = 3) -> Grid:

@@ -27,8 +27,11 @@ if TYPE_CHECKING:
 class Bench:
     """What a step may measure while it chooses: the runner's own measurements.
 
-    The base refuses, for a step that is applied without a runner.
+    The base refuses, for a step that is applied without a runner. ``figures`` are what the task
+    gives: ``quality`` and agreements; none: not known before something is judged.
     """
+
+    figures: tuple[str, ...] | None = None
 
     def quality(self, artifact: Artifact, reference: Artifact) -> Quality:
         """An ONNX artifact's quality on the task's evaluation samples, paired with a reference's.
@@ -55,7 +58,8 @@ class Bench:
     ) -> Mapping[str, float]:
         """US dollars a month of the cheapest hosting option under the recipe's traffic, by name.
 
-        ``latencies`` are what :meth:`latency` gave under these names.
+        ``latencies`` are what :meth:`latency` gave under these names. Without artifacts it only
+        says whether there is a traffic.
 
         Raises:
             StepError: nothing can be priced here.
@@ -118,6 +122,11 @@ class Step(Plugin):
     @property
     def uses_training(self) -> bool:
         """Whether the result depends on the task's training data."""
+        return False
+
+    @property
+    def keeps_shapes(self) -> bool:
+        """Whether it changes values of weights only: size and speed are those without it."""
         return False
 
     @property

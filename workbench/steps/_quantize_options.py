@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from typing import Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from workbench.steps import Step
+from workbench.steps._auto_budget import parse_within
 
-Scheme = Literal["dynamic-int8", "weight-only", "static-int8", "float16", "bfloat16"]
+Scheme = Literal["dynamic-int8", "weight-only", "static-int8", "float16", "bfloat16", "auto"]
+Goal = Literal["size", "latency", "cost"]
 
 
 class QuantizeOptions(Step):
     """What is quantized, and how."""
+
+    model_config = ConfigDict(serialize_by_alias=True)  # `for` is no name in Python
 
     scheme: Scheme = Field(description="What is stored and computed in fewer bits.")
     bits: Literal[8, 4] = Field(8, description="weight-only: bits per weight.")
@@ -35,7 +39,8 @@ class QuantizeOptions(Step):
         "for per-token.",
     )
     rounding: Literal["compensated", "nearest"] = Field(
-        "compensated", description="dynamic-int8, weight-only: how weights are rounded."
+        "compensated",
+        description="dynamic-int8, weight-only, static-int8: how weights are rounded.",
     )
     embeddings: bool = Field(True, description="Store embedding tables in fewer bits too.")
     exclude: tuple[str, ...] = Field(
@@ -52,10 +57,36 @@ class QuantizeOptions(Step):
     calibrate: Literal["minmax", "entropy", "percentile"] = Field(
         "minmax", description="static-int8: how an activation's range is found."
     )
+    bias_correction: bool = Field(
+        False,
+        description="static-int8: take back what quantization does to the mean of each layer's "
+        "outputs, if that brings the model's outputs closer; takes a run per layer.",
+    )
     percentile: float = Field(99.99, gt=50, le=100, description="static-int8: for percentile.")
     samples: int = Field(
         256, gt=0, description="Calibration samples to use at most; 4096 tokens are enough."
     )
+
+    within: dict[str, str | float] | None = Field(
+        None,
+        description="auto: the budget, on the task's metric against the step's input: quality "
+        "(-0.5% of its score, or -0.005; the lower end of the paired interval counts), "
+        "cosine_mean, cosine_min, nearest_neighbour, label_agreement, max_abs, mean_abs.",
+    )
+    goal: Goal = Field(
+        "size", alias="for", description="auto: what is made least within the budget."
+    )
+
+    @model_validator(mode="after")
+    def _budget(self) -> Self:
+        if self.scheme != "auto":
+            if self.within is not None or "goal" in self.model_fields_set:
+                raise ValueError(f"within and for are for the scheme auto, not {self.scheme}")
+        elif self.within is None:
+            raise ValueError("auto needs within, such as {quality: -0.5%}")
+        else:
+            parse_within(self.within)
+        return self
 
     @model_validator(mode="after")
     def _kernel_block(self) -> Self:
@@ -76,9 +107,16 @@ class QuantizeOptions(Step):
             return self.smooths or self.rounding == "compensated"
         if self.scheme == "weight-only":
             return self.rounding == "compensated"
-        return self.scheme in ("static-int8", "float16")
+        return self.scheme in ("static-int8", "float16", "auto")
+
+    @property
+    def uses_bench(self) -> bool:
+        """Whether candidates are judged, and timed, while choosing."""
+        return self.scheme == "auto"
 
     @property
     def uses_machine(self) -> bool:
         """Whether the CPU's instruction sets decide on the type of the weights."""
+        if self.scheme == "auto":
+            return True
         return self.scheme in ("dynamic-int8", "static-int8") and self.reduce_range == "auto"

@@ -54,10 +54,17 @@ def seen_inputs(
         progress=lambda done, total: None,
     )
     return {
-        weight: Seen(_spread(gram), feedback_of(gram))
+        weight: Seen(_spread(gram), _feedback(gram, graph.tensor(weight).dims[0]))
         for weight, data in found.items()
         if data in observed and (gram := observed[data].gram) is not None
     }
+
+
+def _feedback(gram: Array, directions: int) -> Feedback:
+    """The feedback for all directions, whose weights are rounded below each other as one matrix."""
+    import numpy as np
+
+    return feedback_of(np.kron(np.eye(directions, dtype=gram.dtype), gram))
 
 
 def _spread(gram: Array) -> float:

@@ -6,7 +6,7 @@ import contextlib
 import logging
 import tempfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,9 @@ from workbench.steps._dynamic import weight_format
 from workbench.steps._graph import Graph, tensor_bytes
 from workbench.steps._observe import batches
 from workbench.steps._products import Result, excluded_nodes
+from workbench.steps._static_bias import correct_biases
+from workbench.steps._static_pairs import free_outputs, merge_activations
+from workbench.steps._static_rounding import compensate, find_layers, gather
 
 if TYPE_CHECKING:
     import numpy as np
@@ -29,6 +32,12 @@ if TYPE_CHECKING:
 
 QUANTIZED = ("Conv", "ConvTranspose", "MatMul", "Gemm")
 WITH_WEIGHTS = (*QUANTIZED, "Gather", "LSTM", "GRU", "Attention")
+REDUCED_TOP = 64
+"""onnxruntime's largest integer of reduced range."""
+
+BIAS_BATCHES = 8
+"""Batches for the bias correction, spread over the calibration data; half of them judge it."""
+
 HISTOGRAM_SAMPLES = 128
 """Entropy and percentile keep every activation in memory: no more samples than this."""
 
@@ -46,7 +55,7 @@ def quantize_static(
     limit = options.samples
     if options.calibrate != "minmax":
         limit = min(limit, HISTOGRAM_SAMPLES)
-    feeds = batches(context.calibration(source), limit, context.progress)
+    feeds = batches(context.calibration(source), limit, _part(context.progress, 0, 0.5))
     first = next(feeds, None)
     if first is None:
         raise StepError(
@@ -61,6 +70,16 @@ def quantize_static(
         )
     before = Counter(node.op_type for node in prepared.nodes)
     graph.adopt(model)
+    result.choices["activations_merged"] = merge_activations(graph)
+    result.choices["outputs_in_float"] = free_outputs(graph)
+    if options.rounding == "compensated":
+        context.say("compensating the rounding of weights")
+        feeds = batches(context.calibration(source), limit, _part(context.progress, 0.5, 0.9))
+        _compensate(graph, prepared, feeds, limit, top, result)
+    if options.bias_correction:
+        context.say("correcting biases, layer by layer")
+        feeds = batches(context.calibration(source), limit, _part(context.progress, 0.9, 1))
+        _correct(graph, prepared, list(feeds), result)
     _account(graph, before, excluded, result)
     result.choices |= {
         "weights": dtype,
@@ -70,6 +89,33 @@ def quantize_static(
         "samples_at_most": limit,
     }
     return result
+
+
+def _part(
+    progress: Callable[[float, float], None], start: float, stop: float
+) -> Callable[[float, float], None]:
+    """A progress that goes from one share of the work to another."""
+    return lambda done, total: progress(start + (stop - start) * done / total, 1.0)
+
+
+def _compensate(
+    graph: Graph, prepared: Graph, feeds: Iterator[Feed], limit: int, top: int, result: Result
+) -> None:
+    layers, left = find_layers(prepared)
+    gather(prepared, layers, feeds, limit)
+    better, same = compensate(graph, layers, REDUCED_TOP if top < 127 else 127)
+    result.choices["rounding_compensated"] = better
+    if same:
+        result.choices["rounding_nearest_is_better"] = same
+    if left:
+        result.choices["rounding_nearest_because"] = left
+
+
+def _correct(graph: Graph, prepared: Graph, feeds: list[Feed], result: Result) -> None:
+    spread = feeds[:: max(1, len(feeds) // BIAS_BATCHES)]
+    count, before, after = correct_biases(graph, prepared, spread)
+    result.choices["biases_corrected"] = count
+    result.choices["output_error_before_and_after"] = [round(before, 6), round(after, 6)]
 
 
 def excluded_nodes_of(prepared: Graph, options: QuantizeOptions) -> set[str]:

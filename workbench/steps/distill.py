@@ -71,6 +71,11 @@ class Distill(TrainingOptions, Step):
         """It learns."""
         return True
 
+    @property
+    def keeps_shapes(self) -> bool:
+        """Whether the student is the model that comes in."""
+        return self.student is None
+
     def sources(self, folder: Path) -> dict[str, str]:
         """The student's files, where it is another model."""
         reference = self.student.reference(folder) if self.student else None

@@ -47,6 +47,11 @@ class Finetune(TrainingOptions, Step):
         """It learns."""
         return True
 
+    @property
+    def keeps_shapes(self) -> bool:
+        """It changes the weights only."""
+        return True
+
     def apply(
         self, source: Artifact, target: Path, context: StepContext
     ) -> tuple[Manifest, Account]:

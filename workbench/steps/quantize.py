@@ -10,6 +10,7 @@ from workbench.artifact import Artifact
 from workbench.errors import StepError
 from workbench.records import Account, Format, Manifest
 from workbench.steps import StepContext
+from workbench.steps._auto import quantize_auto
 from workbench.steps._dynamic import quantize_dynamic
 from workbench.steps._float16 import to_bfloat16, to_float16
 from workbench.steps._graph import Graph, megabytes, open_graph, refuse_quantized, save
@@ -37,8 +38,16 @@ class Quantize(QuantizeOptions):
       that of float everywhere. That is the default: ``compute: kernel`` (MatMulNBits) keeps the
       memory small too and was 1.3 times faster than float on a CPU with VNNI but up to twice
       as slow on one without, and its kernel rounds the activations to int8.
-    - ``static-int8``: activations have fixed scales from calibration (QDQ); for convolutions.
+    - ``static-int8``: activations have fixed scales from calibration (QDQ); for convolutions. A
+      layer and its Relu or Clip are rounded once, together, and a last MatMul or Gemm gives out
+      float: EfficientNet-Lite0 goes from 62 % of equal labels to 90 %, compensated rounding of
+      convolutions too brings 97 %. ``bias_correction`` then halves the output's squared error.
     - ``float16``, ``bfloat16``: half the file. On a CPU the speed is that of float or below.
+    - ``auto``, with ``within: {quality: -0.5%}`` and ``for: size|latency|cost``: a scheme for each
+      layer. How much each layer's error does to the output is measured; models along the way from
+      the cheapest to the most careful one are judged on the task's metric, and the best of those
+      that keep the budget with the whole interval is taken. The account has the curve, and why
+      layers stayed. Where none keeps it, the run ends with the exit code of a failed gate.
 
     Rounding is ``compensated`` by default: each weight's rounding error is made up for in the
     weights that follow (GPTQ, Frantar et al. 2022, arXiv:2210.17323); on MiniLM it leaves a third
@@ -88,4 +97,5 @@ SCHEMES |= {
     "static-int8": quantize_static,
     "float16": to_float16,
     "bfloat16": to_bfloat16,
+    "auto": quantize_auto,
 }

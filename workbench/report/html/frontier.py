@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -116,10 +116,15 @@ def _judged(point: Point, all_points: Iterable[Point]) -> Point:
 
 
 def _beats(one: Point, other: Point) -> bool:
-    """At least as good in everything, better in something; less is better in each term."""
     pairs = [(one.ms.value, other.ms.value), (one.size_bytes, other.size_bytes)]
     if one.quality and other.quality:
         pairs.append((-one.quality.value, -other.quality.value))
+    return beats(*zip(*pairs, strict=True))
+
+
+def beats(one: Sequence[float], other: Sequence[float]) -> bool:
+    """At least as good in everything, better in something; less is better in each term."""
+    pairs = list(zip(one, other, strict=True))
     return all(a <= b for a, b in pairs) and any(a < b for a, b in pairs)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from workbench.records import Run, StepRecord
-from workbench.report.grids import NONE, bytes_text, ms_text
+from workbench.report.grids import NONE, bytes_text, curve_grid, ms_text
 from workbench.report.html.answer import mean_speedup
 from workbench.report.html.page import text
 from workbench.report.html.tables import Cell, interval_cell, table_html
@@ -141,7 +141,9 @@ def _account(run: Run, record: StepRecord) -> str:
 
 def _choices(record: StepRecord) -> str:
     """What was chosen; a choice that is a mapping, such as figures by layer, is a table."""
-    plain = {k: v for k, v in record.account.choices.items() if not isinstance(v, dict)}
+    curve = curve_grid(record) if "curve" in record.account.choices else None
+    choices = {k: v for k, v in record.account.choices.items() if k != "curve"}
+    plain = {k: v for k, v in choices.items() if not isinstance(v, dict)}
     plain |= {k: v for k, v in record.options.items() if v not in (None, [], {}) and k not in plain}
     listed = "".join(
         f"<div><dt>{text(key.replace('_', ' '))}</dt><dd>{text(_plain(value))}</dd></div>"
@@ -153,9 +155,11 @@ def _choices(record: StepRecord) -> str:
             ("name", "value"),
             [[str(name), _value(value)] for name, value in found.items()],
         )
-        for key, found in record.account.choices.items()
+        for key, found in choices.items()
         if isinstance(found, dict)
     )
+    if curve:
+        tables += table_html(curve.title, curve.columns, curve.rows, curve.notes)
     return (f"<dl class='choices'>{listed}</dl>" if listed else "") + tables
 
 
