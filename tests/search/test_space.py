@@ -107,28 +107,25 @@ def test_a_fraction_is_written_with_six_digits_within_its_range():
 
 
 def test_editors_complete_and_check_the_block():
-    import jsonschema
+    from jsonschema import Draft202012Validator
 
-    schema = recipe_schema()
     recipe = read_yaml(shipped("recipes") / "digits-search.yaml").data
-    jsonschema.validate(recipe, schema)
+    editor = Draft202012Validator(recipe_schema())
+    assert editor.is_valid(recipe)
 
-    def faulty(step):
-        return {**recipe, "search": {**recipe["search"], "steps": ["export", step]}}
+    def accepts(step) -> bool:
+        search = {**recipe["search"], "steps": ["export", step]}
+        return editor.is_valid({**recipe, "search": search})
 
-    jsonschema.validate(faulty({"quantize": {"scheme": {"choice": ["float16"]}}}), schema)
-    jsonschema.validate(faulty({"choice": ["fuse", [], ["fuse", {"quantize": "float16"}]]}), schema)
-    for open_ in ({"range": [0.1, 0.9]}, {"choice": [0.2, 0.4]}, 0.3):
-        jsonschema.validate(faulty({"prune": {"target": {"parameters": open_}}}), schema)
-    for step in (
-        {"prune": {"target": {"parameters": {"rang": [0.1, 0.9]}}}},
-        {"quantise": {"scheme": "float16"}},
-        {"quantize": {"scheme": "float17"}},
-        {"quantize": {"scheme": {"choise": ["float16"]}}},
-        {"choice": ["fuze"]},
-    ):
-        with pytest.raises(jsonschema.ValidationError):
-            jsonschema.validate(faulty(step), schema)
+    assert accepts({"quantize": {"scheme": {"choice": ["float16"]}}})
+    assert accepts({"choice": ["fuse", [], ["fuse", {"quantize": "float16"}]]})
+    for share in ({"range": [0.1, 0.9]}, {"choice": [0.2, 0.4]}, 0.3):
+        assert accepts({"prune": {"target": {"parameters": share}}})
+    assert not accepts({"prune": {"target": {"parameters": {"rang": [0.1, 0.9]}}}})
+    assert not accepts({"quantise": {"scheme": "float16"}})
+    assert not accepts({"quantize": {"scheme": "float17"}})
+    assert not accepts({"quantize": {"scheme": {"choise": ["float16"]}}})
+    assert not accepts({"choice": ["fuze"]})
 
 
 @pytest.mark.parametrize(
