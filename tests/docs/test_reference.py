@@ -66,7 +66,8 @@ def made():
 def test_every_plugin_has_a_page_with_every_option_and_its_meaning(made, path):
     text = made[path].text
     for name, field in PLUGINS[path].model_fields.items():
-        row = next(line for line in text.splitlines() if line.startswith(f"| `{field.alias or name}` |"))
+        first = f"| `{field.alias or name}` |"
+        row = next(line for line in text.splitlines() if line.startswith(first))
         assert len(row.split(" | ")) == 4
         if field.description:
             assert prose(field.description)[:40].split("|")[0] in row
