@@ -114,7 +114,7 @@ def test_search_finds_an_option(browser, address):
     found = page.locator(".md-search-result__item a").first
     for _ in range(30):  # what is typed before the theme listens is lost
         field.fill("")
-        field.press_sequentially("per_channel")
+        field.press_sequentially("reduce_range")
         with contextlib.suppress(NotThere):
             found.wait_for(timeout=6_000)
             break

