@@ -203,8 +203,8 @@ def measure(arguments: argparse.Namespace) -> int:
     }
     crops = load_dataset("photo-crops", folder=Path()).evaluation
     labelled = load_dataset("foolbox-imagenet", folder=Path())
-    photographs = [*labelled.evaluation.inputs, *labelled.calibration.inputs]
-    labels = np.array([*(labelled.evaluation.labels or ()), *(labelled.calibration.labels or ())])
+    photographs = labelled.evaluation.inputs
+    labels = np.array(labelled.evaluation.labels)
     [named] = make_feed(artifact, photographs).values()
     judged = pixels(artifact, crops)
     exact = outputs(sessions[BASELINE], judged)

@@ -12,9 +12,11 @@ from tests.conftest import needs
 from tests.real_models import real_artifact
 from tests.steps import graphs
 from workbench.steps._graph import Graph
+from workbench.steps._observe import watched, watching_session
 from workbench.steps._static_bias import correct_biases
 from workbench.steps._static_pairs import merge_activations
 from workbench.steps._static_rounding import _patches, compensate, find_layers, gather
+from workbench.steps._static_walk import Walk
 
 STATIC = {"scheme": "static-int8"}
 FLOAT = TensorProto.FLOAT
@@ -206,6 +208,22 @@ def test_bias_correction_takes_a_shift_back_and_undoes_what_does_not_help(source
     assert after <= before
     if not count:
         assert graph.finish().SerializeToString() == held
+
+
+def test_a_walk_gives_what_a_run_gives_and_carries_changes_on(source):
+    feeds = [{"x": images(4, seed)} for seed in range(2)]
+    quantized, _ = graphs.step(source, "quantize", feeds, **STATIC)
+    graph = Graph(onnx.load(str(quantized.model_path)))
+    stops = [node for node in graph.nodes if node.op_type in ("Conv", "Gemm")]
+    names = [node.output[0] for node in stops]
+    exact = watched(watching_session(graph, names), names, feeds[1])
+    walk = Walk(graph, feeds)
+    for stop, wanted in zip(stops, exact, strict=True):
+        np.testing.assert_allclose(walk.to(stop)[1], wanted, rtol=1e-4, atol=1e-4)
+    walk = Walk(graph, feeds)
+    walk.to(stops[0])[1][:] = 0
+    assert np.ptp(walk.to(stops[-1])[1], axis=0).max() == 0  # all samples are alike now
+    assert np.ptp(exact[-1], axis=0).max() > 0
 
 
 def test_bias_correction_is_told_in_the_account(source):

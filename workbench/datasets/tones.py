@@ -86,9 +86,10 @@ def _frame(generator: np.random.Generator, hz: float, level: float, timbre: Timb
     partials = np.arange(1, min(PARTIALS, int(CEILING_HZ / hz)) + 1)
     amplitudes = timbre(generator, partials, hz)
     phases = generator.random(len(partials)) * 2 * np.pi
-    first = np.exp(2j * np.pi * hz / RATE * np.arange(FRAME))
-    waves = np.cumprod(np.broadcast_to(first, (len(partials), FRAME)), axis=0)
-    tone = ((amplitudes * np.exp(1j * phases)) @ waves).imag
+    first, waves = np.exp(2j * np.pi * hz / RATE * np.arange(FRAME)), np.zeros(FRAME, complex)
+    for partial in (amplitudes * np.exp(1j * phases))[::-1]:  # Horner: partial k is its kth power
+        waves = (waves + partial) * first
+    tone = waves.imag
     noise = _noise(generator)
     noise *= np.sqrt(np.mean(tone**2) / np.mean(noise**2)) * 10 ** (-level / 20)
     frame = tone + noise

@@ -132,7 +132,7 @@ class Graph:
         """Nodes by the names they read; what a subgraph reads counts for the node that holds it."""
         found: dict[str, list[onnx.NodeProto]] = defaultdict(list)
         for node in self.nodes:
-            for name in dict.fromkeys(_reads(node)):
+            for name in dict.fromkeys(reads(node)):
                 found[name].append(node)
         return found
 
@@ -149,7 +149,7 @@ class Graph:
 
     def prune(self) -> None:
         """Drop initializers that nothing reads, and stale shapes of values that are gone."""
-        used = {name for node in self.nodes for name in _reads(node)} | set(self.outputs)
+        used = {name for node in self.nodes for name in reads(node)} | set(self.outputs)
         self._tensors = {name: t for name, t in self._tensors.items() if name in used}
         made = {name for node in self.nodes for name in node.output}
         values = [value for value in self.proto.value_info if value.name in made]
@@ -315,12 +315,13 @@ def megabytes(count: float) -> str:
     return f"{count / 1e6:.1f} MB" if count >= 1e6 else f"{count / 1e3:.1f} kB"
 
 
-def _reads(node: onnx.NodeProto) -> Iterable[str]:
+def reads(node: onnx.NodeProto) -> Iterable[str]:
+    """The names that a node reads, those that its subgraphs read among them."""
     yield from (name for name in node.input if name)
     for item in node.attribute:
         for inner in (*item.graphs, *([item.g] if item.HasField("g") else [])):
             for inside in inner.node:
-                yield from _reads(inside)
+                yield from reads(inside)
             yield from (value.name for value in inner.output)
 
 

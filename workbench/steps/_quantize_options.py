@@ -60,7 +60,7 @@ class QuantizeOptions(Step):
     bias_correction: bool = Field(
         False,
         description="static-int8: take back what quantization does to the mean of each layer's "
-        "outputs, if that brings the model's outputs closer; takes a run per layer.",
+        "outputs, if that brings the model's closer; for calibration data like the real ones.",
     )
     percentile: float = Field(99.99, gt=50, le=100, description="static-int8: for percentile.")
     samples: int = Field(

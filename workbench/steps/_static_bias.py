@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from workbench.steps._graph import Graph
 from workbench.steps._observe import watched, watching_session
+from workbench.steps._static_walk import Walk
 
 if TYPE_CHECKING:
     import numpy as np
@@ -45,10 +46,14 @@ def correct_biases(graph: Graph, source: Graph, feeds: Sequence[Feed]) -> tuple[
     before = _distance(_outputs(graph, judge), exact)
     held = [graph.tensor(integers) for integers, _ in biases.values()]
     corrected = 0
-    for node in graph.nodes:
+    walk = Walk(graph, learn)
+    for node in list(graph.nodes):
         if node.name in biases:
-            found = _means(graph, {node.name: node.output[0]}, learn)[node.name]
-            corrected += _shift(graph, *biases[node.name], wanted[node.name] - found)
+            values = walk.to(node)
+            moved = _shift(graph, *biases[node.name], wanted[node.name] - _mean(values))
+            for value in values:
+                value += moved.reshape(-1, *[1] * (value.ndim - 2)).astype(value.dtype)
+            corrected += bool(moved.any())
     after = _distance(_outputs(graph, judge), exact)
     if after < before:
         return corrected, before, after
@@ -76,31 +81,30 @@ def _biases(graph: Graph, source: Graph) -> dict[str, tuple[str, str]]:
 
 
 def _means(graph: Graph, names: dict[str, str], feeds: Sequence[Feed]) -> dict[str, Array]:
-    """Mean per output channel (axis 1) of the named values."""
+    """Mean per output channel of the named values."""
+    session = watching_session(graph, names.values())
+    runs = [watched(session, list(names.values()), feed) for feed in feeds]
+    return {layer: _mean(values) for layer, *values in zip(names, *runs, strict=True)}
+
+
+def _mean(values: Sequence[Array]) -> Array:
+    """Mean per channel (axis 1) of batches of one value."""
     import numpy as np
 
-    session = watching_session(graph, names.values())
-    sums: dict[str, Array] = {}
-    count = 0
-    for feed in feeds:
-        values = watched(session, list(names.values()), feed)
-        count += len(values[0])
-        for layer, value in zip(names, values, strict=True):
-            inside = value.reshape(*value.shape[:2], -1).mean(axis=2, dtype=np.float64)
-            sums[layer] = sums.get(layer, 0) + inside.sum(axis=0)
-    return {layer: total / count for layer, total in sums.items()}
+    sums = [v.reshape(*v.shape[:2], -1).mean(axis=2, dtype=np.float64).sum(axis=0) for v in values]
+    return np.asarray(sum(sums) / sum(map(len, values)))
 
 
-def _shift(graph: Graph, name: str, scale: str, by: Array) -> bool:
-    """Add to an int32 bias; whether that changed it."""
+def _shift(graph: Graph, name: str, scale: str, by: Array) -> Array:
+    """Add to an int32 bias; what that adds to the layer's output, per channel."""
     import numpy as np
     from onnx import numpy_helper
 
-    held = graph.array(name).astype(np.int64)
+    held, step = graph.array(name).astype(np.int64), graph.array(scale).astype(np.float64)
     ends = np.iinfo(np.int32)
-    moved = np.clip(held + np.rint(by / graph.array(scale)).astype(np.int64), ends.min, ends.max)
+    moved = np.clip(held + np.rint(by / step).astype(np.int64), ends.min, ends.max)
     graph.put(numpy_helper.from_array(moved.astype(np.int32), name))
-    return not np.array_equal(moved, held)
+    return np.asarray((moved - held) * step)
 
 
 def _outputs(graph: Graph, feeds: Sequence[Feed]) -> list[Array]:

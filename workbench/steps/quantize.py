@@ -40,8 +40,10 @@ class Quantize(QuantizeOptions):
       as slow on one without, and its kernel rounds the activations to int8.
     - ``static-int8``: activations have fixed scales from calibration (QDQ); for convolutions. A
       layer and its Relu or Clip are rounded once, together, and a last MatMul or Gemm gives out
-      float: EfficientNet-Lite0 goes from 62 % of equal labels to 90 %, compensated rounding of
-      convolutions too brings 97 %. ``bias_correction`` then halves the output's squared error.
+      float: on 512 photo crops EfficientNet-Lite0 keeps 90 % of its labels for it, against 64 %.
+      Compensated rounding, of convolutions too, brings 95 to 97 %. ``bias_correction`` halves
+      the squared error of the outputs once more, where the calibration data are like those
+      that the model will see: calibrated with small enlarged pictures it made photographs worse.
     - ``float16``, ``bfloat16``: half the file. On a CPU the speed is that of float or below.
     - ``auto``, with ``within: {quality: -0.5%}`` and ``for: size|latency|cost``: a scheme for each
       layer. How much each layer's error does to the output is measured; models along the way from
