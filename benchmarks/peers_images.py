@@ -29,6 +29,7 @@ from peers import cpu, environment, speedup_interval, timed
 
 from workbench.artifact import Artifact, open_artifact
 from workbench.datasets import load_dataset
+from workbench.onnx_file import external_locations
 from workbench.preprocess import make_feed
 from workbench.recipe import load_recipe
 from workbench.resolve import resolve
@@ -214,7 +215,7 @@ def measure(arguments: argparse.Namespace) -> int:
         cosine = (got * exact).sum(1) / np.linalg.norm(got, axis=1) / np.linalg.norm(exact, axis=1)
         rows[name] = {
             "title": titles[name],
-            "megabytes": files[name].stat().st_size / 1e6,
+            "megabytes": _bytes(files[name]) / 1e6,
             "agreement": float((got.argmax(1) == exact.argmax(1)).mean()),
             "cosine": float(cosine.mean()),
             "right": int((outputs(session, named).argmax(1) == labels).sum()),
@@ -238,6 +239,13 @@ def measure(arguments: argparse.Namespace) -> int:
         )
     )
     return 0
+
+
+def _bytes(path: Path) -> int:
+    """Bytes of an ONNX file and of the external data that some toolkits write beside it."""
+    return sum(
+        (path.parent / name).stat().st_size for name in (path.name, *external_locations(path))
+    )
 
 
 def _timed(calls: Any, feed: np.ndarray, arguments: argparse.Namespace) -> dict[str, Any]:
